@@ -1,0 +1,282 @@
+//! An authorizer (授权方): one account's grant to one component.
+
+use crate::{
+    Appid, Instant, Secret,
+    digest::Digest,
+    id::{AuthorizerId, ComponentId, TenantId},
+    token::KeptToken,
+};
+
+/// One authorizer. It is bound to a tenant by the `pre_auth_code` that came back in the push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authorizer {
+    /// Its id.
+    pub id: AuthorizerId,
+    /// The component it granted to.
+    pub component_id: ComponentId,
+    /// That component's appid.
+    pub component_appid: Appid,
+    /// Its owner; `None` while it is unclaimed.
+    pub tenant_id: Option<TenantId>,
+    /// The account's appid.
+    pub appid: Appid,
+    /// Whether the grant stands.
+    pub state: AuthorizerState,
+    /// Counts the grants of this account: a token of an older one never replaces a newer one's.
+    pub generation: i64,
+    /// When the present grant was made, by WeChat's clock.
+    pub granted_at: Instant,
+    /// What WeChat tells of the account.
+    pub profile: Profile,
+    /// The permission sets that were granted, as `func_info` lists them.
+    pub func_info: Vec<u32>,
+    /// When it first granted.
+    pub created_at: Instant,
+    /// When the row last changed.
+    pub updated_at: Instant,
+}
+
+/// Whether a grant stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthorizerState {
+    /// It stands.
+    Active,
+    /// WeChat no longer takes its refresh token, and none could be recovered.
+    NeedsReauthorization {
+        /// Since when.
+        since: Instant,
+    },
+    /// The administrator withdrew it.
+    Revoked {
+        /// When.
+        at: Instant,
+    },
+}
+
+/// The state does not allow this change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an authorizer that is {from} cannot be {to}")]
+pub struct InvalidTransition {
+    /// The state it is in.
+    pub from: &'static str,
+    /// The state that was wanted.
+    pub to: &'static str,
+}
+
+impl AuthorizerState {
+    /// As the API and the database write it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::NeedsReauthorization { .. } => "needs_reauthorization",
+            Self::Revoked { .. } => "revoked",
+        }
+    }
+
+    /// The administrator withdrew the grant at `at`.
+    ///
+    /// # Errors
+    /// [`InvalidTransition`] when it was withdrawn before.
+    pub fn revoke(&self, at: Instant) -> Result<Self, InvalidTransition> {
+        match self {
+            Self::Active | Self::NeedsReauthorization { .. } => Ok(Self::Revoked { at }),
+            Self::Revoked { .. } => Err(InvalidTransition { from: self.as_str(), to: "revoked" }),
+        }
+    }
+
+    /// No refresh token works any more.
+    ///
+    /// # Errors
+    /// [`InvalidTransition`] unless the grant was active.
+    pub fn need_reauthorization(&self, since: Instant) -> Result<Self, InvalidTransition> {
+        match self {
+            Self::Active => Ok(Self::NeedsReauthorization { since }),
+            Self::NeedsReauthorization { .. } | Self::Revoked { .. } => {
+                Err(InvalidTransition { from: self.as_str(), to: "needs_reauthorization" })
+            }
+        }
+    }
+}
+
+/// How an account is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// It granted rights to a component.
+    Component,
+}
+
+impl Connection {
+    /// As the API writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Component => "component",
+        }
+    }
+}
+
+/// What WeChat tells of an account. Hostile text: escape it on output.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// Which kind of account it is, once the profile was read.
+    pub kind: Option<ProfileKind>,
+    /// Its name.
+    pub nick_name: Option<String>,
+    /// Its original id, `gh_…`.
+    pub user_name: Option<String>,
+    /// The legal entity behind it.
+    pub principal_name: Option<String>,
+    /// The WeChat id of an official account.
+    pub alias: Option<String>,
+    /// The introduction of a mini program.
+    pub signature: Option<String>,
+    /// Address of its avatar.
+    pub head_img: Option<String>,
+    /// Address of its QR code.
+    pub qrcode_url: Option<String>,
+    /// WeChat's `service_type_info.id`; its meaning depends on `kind`.
+    pub service_type: Option<i64>,
+    /// WeChat's `verify_type_info.id`.
+    pub verify_type: Option<i64>,
+}
+
+/// Which kind of account a profile describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProfileKind {
+    /// An official account (公众号).
+    OfficialAccount,
+    /// A mini program (小程序).
+    MiniProgram,
+}
+
+impl ProfileKind {
+    /// As the API and the database write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OfficialAccount => "official_account",
+            Self::MiniProgram => "mini_program",
+        }
+    }
+
+    /// Reads a kind; `None` when there is none of that name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::OfficialAccount, Self::MiniProgram].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+impl Profile {
+    /// Takes over what `newer` says; an empty or missing field never replaces a good value.
+    #[must_use]
+    pub fn merge(self, newer: Self) -> Self {
+        fn text(old: Option<String>, new: Option<String>) -> Option<String> {
+            new.filter(|text| !text.is_empty()).or(old)
+        }
+        Self {
+            kind: newer.kind.or(self.kind),
+            nick_name: text(self.nick_name, newer.nick_name),
+            user_name: text(self.user_name, newer.user_name),
+            principal_name: text(self.principal_name, newer.principal_name),
+            alias: text(self.alias, newer.alias),
+            signature: text(self.signature, newer.signature),
+            head_img: text(self.head_img, newer.head_img),
+            qrcode_url: text(self.qrcode_url, newer.qrcode_url),
+            service_type: newer.service_type.or(self.service_type),
+            verify_type: newer.verify_type.or(self.verify_type),
+        }
+    }
+}
+
+/// What is kept to call WeChat for an authorizer.
+#[derive(Debug, Clone)]
+pub struct GrantTokens {
+    /// The grant these belong to.
+    pub generation: i64,
+    /// The access token and how its last refresh went.
+    pub access: KeptToken,
+    /// The refresh token; `None` for an account without API permission.
+    pub refresh_token: Option<Secret<String>>,
+}
+
+/// One refresh token as it was received, for the history that nothing is ever deleted from.
+#[derive(Debug, Clone)]
+pub struct ReceivedRefreshToken {
+    /// The component it was received by.
+    pub component_id: ComponentId,
+    /// The account it is for.
+    pub authorizer_appid: Appid,
+    /// The token itself.
+    pub value: Secret<String>,
+    /// Which call brought it.
+    pub source: RefreshTokenSource,
+    /// When it was received.
+    pub received_at: Instant,
+}
+
+impl ReceivedRefreshToken {
+    /// Recognises a token that was received before.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(&[b"refresh_token", self.value.expose().as_bytes()])
+    }
+}
+
+/// Which call brought a refresh token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshTokenSource {
+    /// `api_query_auth`.
+    QueryAuth,
+    /// `api_authorizer_token`.
+    AuthorizerToken,
+    /// `api_get_authorizer_info`.
+    AuthorizerInfo,
+    /// `api_get_authorizer_list`.
+    AuthorizerList,
+}
+
+impl RefreshTokenSource {
+    /// All sources.
+    pub const ALL: [Self; 4] =
+        [Self::QueryAuth, Self::AuthorizerToken, Self::AuthorizerInfo, Self::AuthorizerList];
+
+    /// As the database writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::QueryAuth => "query_auth",
+            Self::AuthorizerToken => "authorizer_token",
+            Self::AuthorizerInfo => "authorizer_info",
+            Self::AuthorizerList => "authorizer_list",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_field_never_replaces_a_good_one() {
+        let old =
+            Profile {
+                nick_name: Some("小店".into()), verify_type: Some(0), ..Profile::default()
+            };
+        let newer = Profile {
+            nick_name: Some(String::new()),
+            alias: Some("shop".into()),
+            ..Profile::default()
+        };
+        let merged = old.merge(newer);
+        assert_eq!(merged.nick_name.as_deref(), Some("小店"));
+        assert_eq!(merged.alias.as_deref(), Some("shop"));
+        assert_eq!(merged.verify_type, Some(0));
+    }
+
+    #[test]
+    fn a_revoked_grant_is_not_downgraded() {
+        let revoked = AuthorizerState::Revoked { at: Instant::UNIX_EPOCH };
+        assert!(revoked.need_reauthorization(Instant::UNIX_EPOCH).is_err());
+    }
+}

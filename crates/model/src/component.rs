@@ -1,0 +1,47 @@
+//! A component: one registered third-party platform (第三方平台), and the tickets pushed to it.
+
+use crate::{Appid, Instant, Secret, digest::Digest, id::ComponentId};
+
+/// One component with what it needs to be recognised by WeChat.
+#[derive(Debug, Clone)]
+pub struct Component {
+    /// Its id.
+    pub id: ComponentId,
+    /// Its appid at WeChat.
+    pub appid: Appid,
+    /// The name people read, also on the authorization page.
+    pub name: String,
+    /// The component secret.
+    pub appsecret: Secret<String>,
+    /// 消息校验Token: signs every push.
+    pub push_token: Secret<String>,
+    /// 消息加解密Key: encrypts every push.
+    pub encoding_aes_key: Secret<String>,
+    /// The key before the present one: pushes in flight may still use it.
+    pub previous_encoding_aes_key: Option<Secret<String>>,
+    /// When it was registered here.
+    pub created_at: Instant,
+    /// When it was last changed here.
+    pub updated_at: Instant,
+}
+
+/// One pushed `component_verify_ticket`.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    /// Whose ticket it is.
+    pub component_id: ComponentId,
+    /// The ticket itself.
+    pub value: Secret<String>,
+    /// `CreateTime` inside the push: the newest by this time is the one to use.
+    pub issued_at: Instant,
+    /// When the push reached us.
+    pub received_at: Instant,
+}
+
+impl Ticket {
+    /// Recognises the same ticket pushed twice.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(&[b"ticket", self.value.expose().as_bytes()])
+    }
+}
