@@ -11,7 +11,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use crate::Instant;
 
 /// Tells the time. Shared by every service.
-pub trait Clock: Send + Sync + 'static {
+pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
     /// The present instant, cut to whole milliseconds, which is what the database keeps.
     fn now(&self) -> Instant;
 }
@@ -81,13 +81,18 @@ impl Entropy {
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         match &self.0 {
-            Source::System => rand::rng().fill(&mut bytes),
+            Source::System => from_the_machine(&mut bytes),
             Source::Seeded(rng) => {
                 rng.lock().unwrap_or_else(PoisonError::into_inner).fill(&mut bytes);
             }
         }
         bytes
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that asks the machine")]
+fn from_the_machine(bytes: &mut [u8]) {
+    rand::rng().fill(bytes);
 }
 
 impl std::fmt::Debug for Entropy {

@@ -21,7 +21,7 @@ impl Digest {
 
     /// Lower-case hex, 64 characters: the form the database keeps.
     #[must_use]
-    pub fn to_hex(&self) -> String {
+    pub fn to_hex(self) -> String {
         base16ct::lower::encode_string(&self.0)
     }
 

@@ -26,25 +26,24 @@ pub struct Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
     /// An account granted rights for the first time, or again after it had withdrawn them.
-    AuthorizerAuthorized,
+    Authorized,
     /// An account changed what it grants.
-    AuthorizerUpdated,
+    Updated,
     /// An account withdrew its grant.
-    AuthorizerUnauthorized,
+    Unauthorized,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 3] =
-        [Self::AuthorizerAuthorized, Self::AuthorizerUpdated, Self::AuthorizerUnauthorized];
+    pub const ALL: [Self; 3] = [Self::Authorized, Self::Updated, Self::Unauthorized];
 
     /// The event type as tenants read it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::AuthorizerAuthorized => "authorizer.authorized",
-            Self::AuthorizerUpdated => "authorizer.updated",
-            Self::AuthorizerUnauthorized => "authorizer.unauthorized",
+            Self::Authorized => "authorizer.authorized",
+            Self::Updated => "authorizer.updated",
+            Self::Unauthorized => "authorizer.unauthorized",
         }
     }
 }

@@ -94,6 +94,8 @@ pub struct Push {
     pub payload: Secret<Vec<u8>>,
     /// How often it was tried before.
     pub attempts: u32,
+    /// Which claim this is: what is written about the push counts under the latest claim only.
+    pub lease_epoch: i64,
     /// When it reached us.
     pub received_at: Instant,
 }

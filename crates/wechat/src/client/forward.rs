@@ -1,0 +1,301 @@
+//! Passing on a call of somebody else: its body streams both ways, only our token is put in.
+
+use std::{
+    io,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _, stream, stream::BoxStream};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use tokio::time::timeout;
+
+use super::{Client, ClientError};
+use crate::secret::Secret;
+
+/// How errors name a forwarded call: its path may tell what a tenant does.
+const CALL: &str = "forward";
+
+/// The most of a body without a length that is collected to find out its length.
+const MAX_UNSIZED_BYTES: usize = 2 * 1024 * 1024;
+
+/// Headers that never pass, in either direction: of the connection, of cookies and credentials, and
+/// of proxies on the way. (`proxy-…`, `x-forwarded-…` and `lingpai-…` go by their prefix.)
+const NEVER: [HeaderName; 21] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::COOKIE,
+    header::SET_COOKIE,
+    HeaderName::from_static("cookie2"),
+    HeaderName::from_static("set-cookie2"),
+    header::AUTHORIZATION,
+    header::WWW_AUTHENTICATE,
+    header::FORWARDED,
+    header::VIA,
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("x-cluster-client-ip"),
+    HeaderName::from_static("x-original-forwarded-for"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("cf-connecting-ip"),
+    HeaderName::from_static("x-original-host"),
+];
+
+/// Request headers that we set ourselves or that would change what comes back. Without
+/// `Accept-Encoding` the bytes of an answer stay countable and searchable.
+const NEVER_OUT: [HeaderName; 4] =
+    [header::HOST, header::EXPECT, header::ACCEPT_ENCODING, header::CONTENT_LENGTH];
+
+/// Response headers that speak about WeChat's host, not about ours.
+const NEVER_BACK: [HeaderName; 2] = [header::ALT_SVC, header::STRICT_TRANSPORT_SECURITY];
+
+const NEVER_PREFIXES: [&str; 3] = ["proxy-", "x-forwarded-", "lingpai-"];
+
+/// A body as it comes and goes.
+pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
+
+/// The body of a call that is passed on.
+pub enum ForwardBody {
+    /// None.
+    Empty,
+    /// All of it.
+    Whole(Bytes),
+    /// What is still coming.
+    Stream {
+        /// The bytes.
+        bytes: ByteStream,
+        /// How many they will be. WeChat answers 412 to chunked uploads, so without a length up to
+        /// 2 MiB are collected first.
+        length: Option<u64>,
+    },
+}
+
+/// A call that is passed on.
+pub struct ForwardRequest {
+    /// Its method.
+    pub method: Method,
+    /// Its raw path, already judged; it begins with `/`.
+    pub path: String,
+    /// Its raw query without any access token; may be empty.
+    pub query: String,
+    /// Its headers; the ones that must not pass are left out here.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: ForwardBody,
+}
+
+/// WeChat's answer to a call that was passed on. Head and body are as received, but for headers that
+/// must not pass.
+pub struct ForwardResponse {
+    /// The status; errors of WeChat's mostly come under 200.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body. It fails when WeChat stands still or breaks off.
+    pub body: ByteStream,
+}
+
+impl Client {
+    /// Passes on a call with `token` put in as `access_token`.
+    ///
+    /// # Errors
+    /// [`ClientError::Timeout`] when nothing moved for the silence timeout before the answer began,
+    /// [`ClientError::TooLarge`] for a body without a length over 2 MiB,
+    /// [`ClientError::Misconfigured`] for a path that no address can be made of, and
+    /// [`ClientError::Unreachable`]. A call may have had its effect unless it was too large or
+    /// misconfigured.
+    pub async fn forward(
+        &self,
+        request: ForwardRequest,
+        token: &Secret<String>,
+    ) -> Result<ForwardResponse, ClientError> {
+        let ForwardRequest { method, path, query, headers, body } = request;
+        let mut url = self.url(&path)?;
+        url.set_query(Some(&with_token(query, token)));
+        let mut outgoing = reqwest::Request::new(method, url);
+        *outgoing.headers_mut() = filtered(headers, &NEVER_OUT);
+        let progress = Arc::new(AtomicU64::new(0));
+        let silence = self.config.silence_timeout;
+        put_body(&mut outgoing, body, &progress, silence).await?;
+        let mut response = while_moving(self.http.execute(outgoing), &progress, silence)
+            .await
+            .ok_or(ClientError::Timeout { call: CALL })?
+            .map_err(|error| ClientError::from_transport(CALL, error))?;
+        Ok(ForwardResponse {
+            status: response.status(),
+            headers: filtered(std::mem::take(response.headers_mut()), &NEVER_BACK),
+            body: watched(response.bytes_stream(), silence),
+        })
+    }
+}
+
+/// Waits for `answer` for as long as `progress` moves; `None` once it stood still for `silence`.
+async fn while_moving<T>(
+    answer: impl Future<Output = T>,
+    progress: &AtomicU64,
+    silence: Duration,
+) -> Option<T> {
+    let mut answer = pin!(answer);
+    loop {
+        let before = progress.load(Ordering::Relaxed);
+        match timeout(silence, &mut answer).await {
+            Ok(answer) => return Some(answer),
+            Err(_) if progress.load(Ordering::Relaxed) != before => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// The query in its own order and spelling, our token last.
+fn with_token(mut query: String, token: &Secret<String>) -> String {
+    if !query.is_empty() {
+        query.push('&');
+    }
+    query.push_str("access_token=");
+    query.extend(url::form_urlencoded::byte_serialize(token.expose().as_bytes()));
+    query
+}
+
+/// The headers that may pass: not those in [`NEVER`] or `also`, and none that `Connection` names.
+fn filtered(mut headers: HeaderMap, also: &[HeaderName]) -> HeaderMap {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    let prefixed: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| NEVER_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix)))
+        .cloned()
+        .collect();
+    for name in NEVER.iter().chain(also).chain(&named).chain(&prefixed) {
+        headers.remove(name);
+    }
+    headers
+}
+
+/// Puts the body in so that it goes out with a `Content-Length`, never chunked.
+async fn put_body(
+    request: &mut reqwest::Request,
+    body: ForwardBody,
+    progress: &Arc<AtomicU64>,
+    silence: Duration,
+) -> Result<(), ClientError> {
+    match body {
+        ForwardBody::Empty => {
+            if !matches!(*request.method(), Method::GET | Method::HEAD) {
+                request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
+        }
+        ForwardBody::Whole(bytes) => *request.body_mut() = Some(bytes.into()),
+        ForwardBody::Stream { bytes, length: None } => {
+            *request.body_mut() = Some(collect_unsized(bytes, silence).await?.into());
+        }
+        ForwardBody::Stream { bytes, length: Some(length) } => {
+            request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            let progress = Arc::clone(progress);
+            let counted = bytes.inspect(move |_| {
+                progress.fetch_add(1, Ordering::Relaxed);
+            });
+            *request.body_mut() = Some(reqwest::Body::wrap_stream(counted));
+        }
+    }
+    Ok(())
+}
+
+/// Collects a body to find out its length, unless it stands still for `silence`.
+async fn collect_unsized(mut bytes: ByteStream, silence: Duration) -> Result<Bytes, ClientError> {
+    let broken = |error| ClientError::Unreachable { call: CALL, source: Box::new(error) };
+    let mut body = BytesMut::new();
+    loop {
+        let next = timeout(silence, bytes.next()).await;
+        match next.map_err(|_| broken(io::ErrorKind::TimedOut.into()))? {
+            None => return Ok(body.freeze()),
+            Some(chunk) => {
+                let chunk = chunk.map_err(broken)?;
+                if body.len() + chunk.len() > MAX_UNSIZED_BYTES {
+                    return Err(ClientError::TooLarge { call: CALL });
+                }
+                body.extend_from_slice(&chunk);
+            }
+        }
+    }
+}
+
+/// The body of an answer, given up when nothing comes for `silence`. Its errors name no address.
+fn watched(
+    bytes: impl Stream<Item = reqwest::Result<Bytes>> + Send + 'static,
+    silence: Duration,
+) -> ByteStream {
+    let bytes: Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>> = Box::pin(bytes);
+    stream::unfold(Some(bytes), move |bytes| async move {
+        let mut bytes = bytes?;
+        match timeout(silence, bytes.next()).await {
+            Ok(Some(Ok(chunk))) => Some((Ok(chunk), Some(bytes))),
+            Ok(Some(Err(_))) => Some((Err(io::Error::other("WeChat's answer broke off")), None)),
+            Ok(None) => None,
+            Err(_) => Some((Err(io::ErrorKind::TimedOut.into()), None)),
+        }
+    })
+    .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const SILENCE: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_is_waited_for_while_it_moves() {
+        let progress = AtomicU64::new(0);
+        let upload = async {
+            for _ in 0..10 {
+                sleep(SILENCE * 3 / 4).await;
+                progress.fetch_add(1, Ordering::Relaxed);
+            }
+            "answer"
+        };
+        assert_eq!(while_moving(upload, &progress, SILENCE).await, Some("answer"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_that_stands_still_is_given_up() {
+        let progress = AtomicU64::new(0);
+        let upload = async {
+            progress.fetch_add(1, Ordering::Relaxed);
+            std::future::pending::<()>().await;
+        };
+        assert_eq!(while_moving(upload, &progress, SILENCE).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_without_a_length_that_stands_still_is_given_up() {
+        let chunks = stream::iter([Ok(Bytes::from_static(b"a"))]).chain(stream::pending());
+        let outcome = collect_unsized(chunks.boxed(), SILENCE).await;
+        assert!(matches!(outcome, Err(ClientError::Unreachable { .. })), "{outcome:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_stands_still_is_given_up() {
+        let chunks = stream::iter([Ok(Bytes::from_static(b"a"))]).chain(stream::pending());
+        let mut body = watched(chunks, SILENCE);
+        assert_eq!(body.next().await.expect("a chunk").expect("bytes"), "a");
+        let error = body.next().await.expect("an error").expect_err("silence");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(body.next().await.is_none());
+    }
+}

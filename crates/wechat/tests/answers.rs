@@ -1,0 +1,246 @@
+//! Answers of WeChat's: the documented ones, and what else it may say.
+
+use std::time::Duration;
+
+use lingpai_wechat::{
+    call::{
+        Answer, AnswerError,
+        authorizer::{
+            AuthorizationInfo, AuthorizerInfo, AuthorizerInfoAnswer, AuthorizerList,
+            ListedAuthorizer, RefreshedToken,
+        },
+        component::{ComponentAccessToken, PreAuthCode, PushTicketStarted},
+        read_answer,
+    },
+    errcode::Errcode,
+    id::Appid,
+    secret::Secret,
+};
+
+fn sample<A: Answer>(name: &str) -> Result<A, AnswerError> {
+    let path = format!("{}/testdata/answers/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    read_answer(&mut std::fs::read(path).expect(name), &[])
+}
+
+fn read<A: Answer>(body: &str) -> Result<A, AnswerError> {
+    read_answer(&mut body.to_owned().into_bytes(), &[])
+}
+
+fn account() -> Appid {
+    Appid::parse("wx1f0e2d3c4b5a6978").expect("an appid")
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+#[test]
+fn tokens_and_codes_are_read() {
+    assert_eq!(sample("api_start_push_ticket"), Ok(PushTicketStarted));
+    let token: ComponentAccessToken = sample("api_component_token").expect("a token");
+    assert!(token.component_access_token.expose().starts_with("61W3mEpU66027wgNZ_"));
+    assert_eq!(token.expires_in, Duration::from_secs(7200));
+    let code: PreAuthCode = sample("api_create_preauthcode").expect("a code");
+    assert!(code.pre_auth_code.expose().starts_with("preauthcode@@@"));
+    assert_eq!(code.expires_in, Duration::from_secs(600));
+    let token: RefreshedToken = sample("api_authorizer_token").expect("a token");
+    assert!(token.access_token.expose().starts_with("aaUl5s6kAByLwgV0"));
+    assert!(token.refresh_token.is_some());
+}
+
+#[test]
+fn an_authorization_is_read() {
+    let info: AuthorizationInfo = sample("api_query_auth").expect("an authorization");
+    assert_eq!(info.authorizer_appid, account());
+    let token = info.access_token.expect("a token");
+    assert!(token.value.expose().starts_with("QXjUqNqf"));
+    assert_eq!(token.expires_in, Duration::from_secs(7200));
+    assert!(info.refresh_token.expect("one").expose().starts_with("refreshtoken@@@"));
+    assert_eq!(info.func_info, [1, 2, 3]);
+}
+
+#[test]
+fn an_account_without_api_permission_has_no_tokens() {
+    let expected = AuthorizationInfo {
+        authorizer_appid: account(),
+        access_token: None,
+        refresh_token: None,
+        func_info: Vec::new(),
+    };
+    assert_eq!(sample("api_query_auth_without_api"), Ok(expected.clone()));
+    let bare = r#"{"authorization_info":{"authorizer_appid":"wx1f0e2d3c4b5a6978"}}"#;
+    assert_eq!(read(bare), Ok(expected.clone()));
+    let nulls = r#"{"authorization_info":{"authorizer_appid":"wx1f0e2d3c4b5a6978",
+        "authorizer_access_token":null,"expires_in":null,"func_info":null}}"#;
+    assert_eq!(read(nulls), Ok(expected));
+}
+
+#[test]
+fn a_profile_is_read() {
+    let answer: AuthorizerInfoAnswer =
+        sample("api_get_authorizer_info_mini_program").expect("a profile");
+    assert_eq!(answer.authorizer_appid, Some(account()));
+    assert_eq!(answer.refresh_token, Some(Secret::from("refreshtoken@@@info")));
+    assert_eq!(answer.func_info, Some(vec![17, 18]));
+    let expected = AuthorizerInfo {
+        nick_name: some("美妆饰品"),
+        user_name: some("gh_c43395cb652e"),
+        principal_name: some("个人"),
+        alias: None,
+        signature: some("做美装，精美饰品等搭配教学"),
+        head_img: some("http://wx.qlogo.cn/mmopen/head"),
+        qrcode_url: some("http://mmbiz.qpic.cn/mmbiz_jpg/code"),
+        service_type: Some(0),
+        verify_type: Some(-1),
+        is_mini_program: true,
+        account_status: Some(1),
+        register_type: Some(0),
+    };
+    assert_eq!(answer.info, expected);
+
+    let answer: AuthorizerInfoAnswer =
+        sample("api_get_authorizer_info_official_account").expect("a profile");
+    assert!(!answer.info.is_mini_program);
+    assert_eq!((answer.info.head_img, answer.info.service_type), (None, Some(2)));
+    assert_eq!((answer.authorizer_appid, answer.refresh_token), (Some(account()), None));
+}
+
+#[test]
+fn a_profile_survives_what_wechat_should_not_send() {
+    let body = "{\"authorizer_info\":{\"nick_name\":\"a\\ud83db\x01c\",\"signature\":\"\",
+        \"service_type_info\":{\"id\":\"2\"},\"verify_type_info\":null,\"idc\":1e999,
+        \"MiniProgramInfo\":null}}";
+    let answer: AuthorizerInfoAnswer = read(body).expect("a profile");
+    assert_eq!(answer.info.nick_name, some("a\u{fffd}b c"));
+    assert_eq!((answer.info.signature, answer.info.service_type), (None, Some(2)));
+    assert_eq!((answer.func_info, answer.info.is_mini_program), (None, false));
+
+    let long = format!(r#"{{"authorizer_info":{{"nick_name":"{}"}}}}"#, "名".repeat(5000));
+    let answer: AuthorizerInfoAnswer = read(&long).expect("a profile");
+    assert_eq!(answer.info.nick_name.expect("a name").chars().count(), 2048);
+}
+
+#[test]
+fn a_list_is_read_and_impossible_entries_are_left_out() {
+    let list: AuthorizerList = sample("api_get_authorizer_list").expect("a list");
+    assert_eq!(list.total_count, 33);
+    let first = ListedAuthorizer {
+        authorizer_appid: account(),
+        refresh_token: Some(Secret::from("refreshtoken@@@list-1")),
+        auth_time: Some(1_558_000_607),
+    };
+    assert_eq!(list.list[0], first);
+    assert_eq!(list.list[1].refresh_token, None);
+
+    let odd = r#"{"total_count":"3","list":[{"authorizer_appid":"w x","refresh_token":"r"},
+        {"refresh_token":"r"},{"authorizer_appid":"wx2","refresh_token":"","auth_time":"7"}]}"#;
+    let list: AuthorizerList = read(odd).expect("a list");
+    let appids: Vec<&str> = list.list.iter().map(|one| one.authorizer_appid.as_str()).collect();
+    assert_eq!((list.total_count, appids), (3, vec!["wx2"]));
+    assert_eq!((list.list[0].refresh_token.clone(), list.list[0].auth_time), (None, Some(7)));
+}
+
+#[test]
+fn a_refusal_is_told_by_the_body_alone() {
+    let Err(AnswerError::Rejected { errcode, errmsg }) = sample::<ComponentAccessToken>("refused")
+    else {
+        panic!("it is a refusal")
+    };
+    assert_eq!(errcode, Errcode::IP_NOT_ON_WHITE_LIST);
+    assert!(errmsg.ends_with("rid: 6555c3a1-0d2e7c1b-2f3a4b5c"));
+
+    for (body, code) in [
+        (r#"{"errcode":40001}"#, 40001),
+        (r#"{"errcode":"40001","errmsg":null}"#, 40001),
+        (r#"{"errcode":-1,"component_access_token":"t","expires_in":7200}"#, -1),
+        ("\u{feff} {\"errcode\":9223372036854775807}", i64::MAX),
+    ] {
+        let refused = read::<ComponentAccessToken>(body);
+        assert!(
+            matches!(refused, Err(AnswerError::Rejected { errcode: Errcode(c), .. }) if c == code),
+            "{body}: {refused:?}"
+        );
+    }
+}
+
+#[test]
+fn an_errcode_of_zero_is_success() {
+    for errcode in ["0", "\"0\"", "null", "\"\""] {
+        let body =
+            format!(r#"{{"errcode":{errcode},"component_access_token":"t","expires_in":"7200"}}"#);
+        let token: ComponentAccessToken = read(&body).expect(errcode);
+        assert_eq!(token.expires_in, Duration::from_secs(7200));
+    }
+}
+
+#[test]
+fn an_errmsg_is_cut_cleaned_and_blackened() {
+    let secret = Secret::from("canary-token");
+    let words = "x".repeat(400);
+    let body = format!("{{\"errcode\":1,\"errmsg\":\"a\\nb canary-token {words} rid: 1-2-3\"}}");
+    let refused: Result<PushTicketStarted, _> =
+        read_answer(&mut body.into_bytes(), &[&secret, &Secret::from("")]);
+    let Err(AnswerError::Rejected { errmsg, .. }) = refused else { panic!("it is a refusal") };
+    assert!(errmsg.starts_with("a b … xxx"), "{errmsg}");
+    assert!(errmsg.ends_with("x rid: 1-2-3"), "{errmsg}");
+    assert_eq!(errmsg.chars().count(), 256);
+}
+
+#[test]
+fn nonsense_is_garbled() {
+    let token = "t".repeat(2049);
+    for body in [
+        "",
+        "ok",
+        "<html>502</html>",
+        "[]",
+        "{",
+        "{}",
+        r#"{"errcode":{}}"#,
+        r#"{"errcode":"broken"}"#,
+        r#"{"errcode":1e30}"#,
+        r#"{"errcode":18446744073709551615}"#,
+        r#"{"errcode":1,"errcode":2}"#,
+        r#"{"component_access_token":"t"}"#,
+        r#"{"component_access_token":"","expires_in":7200}"#,
+        r#"{"component_access_token":null,"expires_in":7200}"#,
+        r#"{"component_access_token":7,"expires_in":7200}"#,
+        r#"{"component_access_token":"a b","expires_in":7200}"#,
+        r#"{"component_access_token":"中","expires_in":7200}"#,
+        r#"{"component_access_token":"t","expires_in":0}"#,
+        r#"{"component_access_token":"t","expires_in":-1}"#,
+        r#"{"component_access_token":"t","expires_in":86401}"#,
+        r#"{"component_access_token":"t","expires_in":99999999999999999999}"#,
+        r#"{"component_access_token":"t","expires_in":"soon"}"#,
+        &format!(r#"{{"component_access_token":"{token}","expires_in":7200}}"#),
+        &format!(
+            r#"{{"component_access_token":"t","expires_in":7200,"x":{}{}}}"#,
+            "[".repeat(32),
+            "]".repeat(32)
+        ),
+    ] {
+        let answer = read::<ComponentAccessToken>(body);
+        assert!(matches!(answer, Err(AnswerError::Garbled(_))), "{body}: {answer:?}");
+    }
+}
+
+#[test]
+fn what_is_needed_of_each_answer_is_missed() {
+    assert!(matches!(read::<PushTicketStarted>("{}"), Err(AnswerError::Garbled(_))));
+    assert!(matches!(read::<PreAuthCode>(r#"{"expires_in":600}"#), Err(AnswerError::Garbled(_))));
+    assert!(matches!(read::<AuthorizerInfoAnswer>("{}"), Err(AnswerError::Garbled(_))));
+    assert!(matches!(read::<AuthorizerList>(r#"{"list":[]}"#), Err(AnswerError::Garbled(_))));
+    for body in [
+        "{}",
+        r#"{"authorization_info":{"func_info":[]}}"#,
+        r#"{"authorization_info":{"authorizer_appid":""}}"#,
+        r#"{"authorization_info":{"authorizer_appid":"wx1","authorizer_access_token":"t"}}"#,
+    ] {
+        let answer = read::<AuthorizationInfo>(body);
+        assert!(matches!(answer, Err(AnswerError::Garbled(_))), "{body}: {answer:?}");
+    }
+    let without_refresh = r#"{"authorizer_access_token":"t","expires_in":7200,
+        "authorizer_refresh_token":""}"#;
+    let token: RefreshedToken = read(without_refresh).expect("a token");
+    assert_eq!(token.refresh_token, None);
+}
