@@ -1,0 +1,248 @@
+//! The handle on a running emulator, for tests and for the binary.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::browser;
+use crate::config::{AccountConfig, EmulatorConfig, Switches};
+use crate::faults::{Fault, StandingFault};
+use crate::ledger::{Call, FlightStats};
+use crate::pusher::{PushOutcome, PushRecord};
+use crate::serve;
+use crate::state::Kill;
+use crate::state::snapshot::Snapshot;
+use crate::world::World;
+
+/// A running WeChat. Stops when it is shut down or dropped; connections are cut then.
+pub struct Emulator {
+    world: Arc<World>,
+    base_url: String,
+}
+
+impl Emulator {
+    /// Starts listening and, unless the interval is 0, pushing tickets.
+    ///
+    /// # Errors
+    /// When the configuration cannot be used or the address is taken.
+    pub async fn start(config: EmulatorConfig) -> anyhow::Result<Self> {
+        // reqwest comes without a provider; whoever was first has installed the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let world = Arc::new(World::new(&config)?);
+        let listener = serve::listen(config.listen).await?;
+        let base_url = format!("http://{}", listener.local_addr().context("own address")?);
+        world.tasks.spawn(serve::run(listener, Arc::clone(&world)));
+        if config.ticket_interval_secs > 0 {
+            let interval = Duration::from_secs(config.ticket_interval_secs);
+            world.tasks.spawn(Arc::clone(&world).push_tickets_forever(interval));
+        }
+        Ok(Self { world, base_url })
+    }
+
+    /// The URL that stands for all three hosts, without a slash at the end.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// Says where authorization events are pushed.
+    pub fn set_events_url(&self, url: &str) {
+        self.world.change_targets(|targets| targets.events_url = Some(url.to_owned()));
+    }
+
+    /// Says where messages are pushed; `$APPID$` stands for the account's appid.
+    pub fn set_messages_url(&self, url: &str) {
+        self.world.change_targets(|targets| targets.messages_url = Some(url.to_owned()));
+    }
+
+    /// Mints a ticket, pushes it and waits for the first answer.
+    pub async fn push_ticket(&self) -> PushOutcome {
+        self.world.push_ticket().await
+    }
+
+    /// Pushes any text to the events URL, encrypted as every push.
+    pub async fn push(&self, info_xml: &str) -> PushOutcome {
+        self.world.dispatch(self.world.raw_push("raw", info_xml.to_owned())).await
+    }
+
+    /// Pushes any text to an account's messages URL.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub async fn push_message(&self, appid: &str, xml: &str) -> anyhow::Result<PushOutcome> {
+        let push = self.world.message_push(appid, xml.to_owned()).context("no such account")?;
+        Ok(self.world.dispatch(push).await)
+    }
+
+    /// Sends the pushes that are kept back behind a redirect or for reordering.
+    pub async fn flush_pushes(&self) -> Vec<PushOutcome> {
+        self.world.flush_pushes().await
+    }
+
+    /// Every remembered push attempt, oldest first.
+    #[must_use]
+    pub fn pushes(&self) -> Vec<PushRecord> {
+        self.world.pusher.records()
+    }
+
+    /// Acts as the administrator's browser: opens the authorization link from the page it stands
+    /// on, consents for `appid` to `sets` (none: all offered) and gives the redirect's address.
+    ///
+    /// # Errors
+    /// When the page or the consent is refused.
+    pub async fn consent(
+        &self,
+        authorize_href: &str,
+        appid: &str,
+        sets: &[u32],
+    ) -> anyhow::Result<String> {
+        consent(&self.world, authorize_href, appid, sets).await
+    }
+
+    /// The account's administrator withdraws: its tokens are void and `unauthorized` is pushed.
+    ///
+    /// # Errors
+    /// When nothing was granted.
+    pub async fn revoke(&self, appid: &str) -> anyhow::Result<PushOutcome> {
+        revoke(&self.world, appid).await.context("the account has granted nothing")
+    }
+
+    /// Adds an account, or changes what one is; its grant stands.
+    pub fn add_account(&self, account: AccountConfig) {
+        self.world.platform().add_account(account);
+    }
+
+    /// Ends something before its time.
+    pub fn kill(&self, kill: &Kill) {
+        self.world.platform().kill(kill, self.world.now());
+    }
+
+    /// Sets a fault and gives the number to clear it by.
+    pub fn set_fault(&self, fault: Fault) -> u64 {
+        self.world.faults.set(fault)
+    }
+
+    /// Clears one fault. Answers that are held already stay held.
+    pub fn clear_fault(&self, id: u64) {
+        self.world.faults.clear(Some(id));
+    }
+
+    /// Clears all faults.
+    pub fn clear_faults(&self) {
+        self.world.faults.clear(None);
+    }
+
+    /// The faults that are set.
+    #[must_use]
+    pub fn faults(&self) -> Vec<StandingFault> {
+        self.world.faults.list()
+    }
+
+    /// Lets held answers go, those of one path or all; gives how many there were.
+    pub fn release(&self, path: Option<&str>) -> usize {
+        self.world.faults.release(path)
+    }
+
+    /// The paths of the answers that are held now.
+    #[must_use]
+    pub fn held(&self) -> Vec<String> {
+        self.world.faults.held()
+    }
+
+    /// The switches as they stand.
+    #[must_use]
+    pub fn switches(&self) -> Switches {
+        self.world.switches()
+    }
+
+    /// Changes switches.
+    pub fn change_switches(&self, change: impl FnOnce(&mut Switches)) {
+        self.world.change_switches(change);
+    }
+
+    /// Every remembered API call, oldest first.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.world.ledger.calls(None)
+    }
+
+    /// The remembered calls of one path.
+    #[must_use]
+    pub fn calls_to(&self, path: &str) -> Vec<Call> {
+        self.world.ledger.calls(Some(path))
+    }
+
+    /// The counters of one path on behalf of one appid.
+    #[must_use]
+    pub fn stats(&self, path: &str, appid: &str) -> FlightStats {
+        self.world.ledger.stats(path, appid)
+    }
+
+    /// Moves the emulator's clock forward.
+    pub fn advance_clock(&self, by: Duration) {
+        self.world.clock.advance(by);
+    }
+
+    /// The emulator's clock, Unix milliseconds.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.world.now()
+    }
+
+    /// The whole state at one instant.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.world.snapshot()
+    }
+
+    /// Waits until `condition` holds; it is looked at again whenever something was called, held,
+    /// pushed or switched.
+    pub async fn wait_until(&self, mut condition: impl FnMut(&Self) -> bool) {
+        let mut changes = self.world.changes();
+        while !condition(self) {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Stops listening and pushing and waits for all tasks to end.
+    pub async fn shutdown(self) {
+        self.world.stop.cancel();
+        self.world.tasks.close();
+        self.world.tasks.wait().await;
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.world.stop.cancel();
+    }
+}
+
+/// Withdraws a grant and pushes it; `None` when nothing was granted.
+pub(crate) async fn revoke(world: &Arc<World>, appid: &str) -> Option<PushOutcome> {
+    let now = world.now();
+    if !world.platform().withdraw(appid, now) {
+        return None;
+    }
+    let push = world.info_push("unauthorized", &[("AuthorizerAppid", appid)]);
+    Some(world.dispatch(push).await)
+}
+
+/// Consents over HTTP like a browser. No sets named: all that the account has.
+pub(crate) async fn consent(
+    world: &World,
+    authorize_href: &str,
+    appid: &str,
+    sets: &[u32],
+) -> anyhow::Result<String> {
+    let offered = {
+        let platform = world.platform();
+        let account = platform.accounts.get(appid).context("no such account")?;
+        account.config.permission_sets.clone()
+    };
+    let sets = if sets.is_empty() { &offered } else { sets };
+    browser::consent(authorize_href, appid, sets).await
+}

@@ -1,0 +1,312 @@
+//! The way of an API call: read it, know the caller, plan faults, have the effect, answer.
+//!
+//! HTTP status is 200 for refusals as well. The effect comes before any wait: a caller who gives
+//! up during a latency or a hold has still caused it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use poem::http::{HeaderMap, Method, StatusCode, header};
+use poem::web::Data;
+use poem::{Body, Request, Response, handler};
+use serde_json::Value;
+
+use crate::authorizer_api;
+use crate::authorizer_api::echo;
+use crate::faults::{Ending, Plan};
+use crate::ledger::{Call, TokenKind};
+use crate::open_platform;
+use crate::refusal::{self, Refusal};
+use crate::serve;
+use crate::state::tokens::Holder;
+use crate::world::World;
+
+/// The largest body that is read whole: WeChat's limit for media is 10 MiB.
+const BODY_BYTES: usize = 12 * 1024 * 1024;
+
+/// An API call as it arrived.
+pub(crate) struct ApiRequest {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) raw_query: String,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: ApiBody,
+    /// The body as JSON, or null.
+    pub(crate) json: Value,
+}
+
+/// What arrived as body.
+pub(crate) enum ApiBody {
+    Whole(Bytes),
+    /// Only counted and hashed, so that it may be of any size.
+    Digest(echo::BodyDigest),
+}
+
+/// An answer other than a refusal.
+pub(crate) enum Answer {
+    Json(Value),
+    File { content_type: String, filename: String, bytes: Bytes },
+    Zeros(u64),
+    Status(StatusCode),
+}
+
+/// One served path.
+pub(crate) struct ApiRoute {
+    pub(crate) verb: Verb,
+    pub(crate) needs: Needs,
+    /// One of these sets must be granted; none named: no check.
+    pub(crate) sets: &'static [u32],
+    pub(crate) answer: Handler,
+}
+
+/// Does the work. The last argument is the appid of the token's account.
+pub(crate) type Handler = fn(&Arc<World>, &ApiRequest, &str) -> Result<Answer, Refusal>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Get,
+    Post,
+    Either,
+}
+
+/// Which token a path needs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    Nothing,
+    Component,
+    Account,
+    Any,
+}
+
+impl ApiRequest {
+    /// A query value by name, or the empty text.
+    pub(crate) fn query(&self, name: &str) -> &str {
+        self.query.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// A text field of the JSON body, or the empty text.
+    pub(crate) fn field(&self, name: &str) -> &str {
+        self.json.get(name).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The token of the query; both names are accepted for component calls.
+    pub(crate) fn token(&self) -> &str {
+        match self.query("access_token") {
+            "" => self.query("component_access_token"),
+            token => token,
+        }
+    }
+
+    /// The body; empty on the paths that only digest it.
+    pub(crate) fn whole_body(&self) -> Bytes {
+        match &self.body {
+            ApiBody::Whole(bytes) => bytes.clone(),
+            ApiBody::Digest(_) => Bytes::new(),
+        }
+    }
+
+    async fn read(request: &Request, body: Body) -> Result<Self, StatusCode> {
+        let path = request.uri().path().to_owned();
+        let body = if path == echo::PATH {
+            ApiBody::Digest(echo::digest(body).await.map_err(|_| StatusCode::BAD_REQUEST)?)
+        } else {
+            let bytes = body.into_bytes_limit(BODY_BYTES).await;
+            ApiBody::Whole(bytes.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?)
+        };
+        let json = match &body {
+            ApiBody::Whole(bytes) => serde_json::from_slice(bytes).unwrap_or_default(),
+            ApiBody::Digest(_) => Value::Null,
+        };
+        let raw_query = request.uri().query().unwrap_or_default().to_owned();
+        let query = url::form_urlencoded::parse(raw_query.as_bytes()).into_owned().collect();
+        Ok(Self {
+            method: request.method().clone(),
+            path,
+            raw_query,
+            query,
+            headers: request.headers().clone(),
+            body,
+            json,
+        })
+    }
+
+    fn is_chunked(&self) -> bool {
+        self.headers.contains_key(header::TRANSFER_ENCODING)
+    }
+
+    fn is_empty(&self) -> bool {
+        match &self.body {
+            ApiBody::Whole(bytes) => bytes.is_empty(),
+            ApiBody::Digest(digest) => digest.bytes == 0,
+        }
+    }
+}
+
+/// Answers every path that is no page.
+#[handler]
+pub(crate) async fn call(
+    request: &Request,
+    body: Body,
+    Data(world): Data<&Arc<World>>,
+) -> Response {
+    let request = match ApiRequest::read(request, body).await {
+        Ok(request) => request,
+        Err(status) => return Response::from(status),
+    };
+    let (token, appid) = caller(world, &request);
+    let flight = world.ledger.begin(&request.path, &appid);
+    let plan = world.faults.plan(&request.path, &appid);
+    let result = match &plan.errcode {
+        Some((errcode, errmsg)) => {
+            let mut refusal = Refusal::new(*errcode);
+            if let Some(errmsg) = errmsg {
+                refusal.errmsg.clone_from(errmsg);
+            }
+            Err(refusal)
+        }
+        None => effect(world, &request),
+    };
+    let errcode = result.as_ref().err().map_or(0, |refusal| refusal.errcode);
+    tracing::debug!(path = %request.path, %appid, errcode, "called");
+    world.ledger.record(Call {
+        seq: 0,
+        at_ms: world.now(),
+        method: request.method.to_string(),
+        path: request.path.clone(),
+        token,
+        appid,
+        errcode,
+        faults: plan.names(),
+    });
+    world.changed();
+    let response = finish(world, &request.path, plan, result).await;
+    drop(flight);
+    world.changed();
+    response
+}
+
+/// Whose call it is: the account named in the body, else the token's, else the component.
+fn caller(world: &World, request: &ApiRequest) -> (TokenKind, String) {
+    let platform = world.platform();
+    let (kind, holder) = match platform.tokens.holder_of(request.token()) {
+        None => (TokenKind::None, ""),
+        Some(Holder::Component) => (TokenKind::Component, platform.component.appid.as_str()),
+        Some(Holder::Account(appid)) => (TokenKind::Authorizer, appid.as_str()),
+    };
+    let named = request.field("authorizer_appid");
+    if platform.accounts.contains_key(named) {
+        return (kind, named.to_owned());
+    }
+    let own = request.field("component_appid") == platform.component.appid;
+    let appid = if holder.is_empty() && own { &platform.component.appid } else { holder };
+    (kind, appid.to_owned())
+}
+
+fn effect(world: &Arc<World>, request: &ApiRequest) -> Result<Answer, Refusal> {
+    let route = open_platform::route(&request.path)
+        .or_else(|| authorizer_api::route(&request.path))
+        .ok_or_else(|| Refusal::new(refusal::WRONG_URL))?;
+    // Observed: WeChat's front answers HTTP 412 to chunked request bodies, before any API.
+    if request.is_chunked() {
+        return Ok(Answer::Status(StatusCode::PRECONDITION_FAILED));
+    }
+    match (route.verb, &request.method) {
+        (Verb::Get, method) if method != Method::GET => {
+            return Err(Refusal::new(refusal::GET_REQUIRED));
+        }
+        (Verb::Post, method) if method != Method::POST => {
+            return Err(Refusal::new(refusal::POST_REQUIRED));
+        }
+        _ => {}
+    }
+    if route.verb == Verb::Post && request.is_empty() {
+        return Err(Refusal::new(refusal::EMPTY_POST));
+    }
+    if world.switches().ip_refused {
+        return Err(Refusal::new(refusal::IP_REFUSED));
+    }
+    let appid = admit(world, request, &route)?;
+    (route.answer)(world, request, &appid)
+}
+
+/// Checks quota, token and permission sets; gives the appid of the token's account.
+fn admit(world: &World, request: &ApiRequest, route: &ApiRoute) -> Result<String, Refusal> {
+    let now = world.now();
+    let mut platform = world.platform();
+    platform.quota.spend(&request.path, now)?;
+    if route.needs == Needs::Nothing {
+        return Ok(String::new());
+    }
+    let token = request.token();
+    if token.is_empty() {
+        return Err(Refusal::new(refusal::TOKEN_MISSING));
+    }
+    match platform.tokens.check(token, now)? {
+        Holder::Component if route.needs == Needs::Account => {
+            Err(Refusal::new(refusal::ACCOUNT_TOKEN_REQUIRED))
+        }
+        Holder::Component => Ok(String::new()),
+        Holder::Account(_) if route.needs == Needs::Component => {
+            Err(Refusal::new(refusal::NOT_GRANTED))
+        }
+        Holder::Account(appid) => {
+            let (_, grant) = platform.standing(appid)?;
+            let granted =
+                route.sets.is_empty() || route.sets.iter().any(|set| grant.sets.contains(set));
+            if granted { Ok(appid.clone()) } else { Err(Refusal::new(refusal::SET_NOT_GRANTED)) }
+        }
+    }
+}
+
+async fn finish(
+    world: &World,
+    path: &str,
+    plan: Plan,
+    result: Result<Answer, Refusal>,
+) -> Response {
+    if plan.latency_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(plan.latency_ms)).await;
+    }
+    if plan.hold {
+        let released = world.faults.hold(path);
+        world.changed();
+        // An error means the emulator is going away; then the answer does not matter.
+        let _ = released.await;
+    }
+    match plan.ending {
+        Ending::Answer => {
+            let answer = result.unwrap_or_else(|refusal| Answer::Json(refusal.to_json()));
+            answer.into_response(world)
+        }
+        Ending::Cut => serve::cut(),
+        Ending::Empty => Response::from(StatusCode::INTERNAL_SERVER_ERROR),
+        Ending::Other { status, content_type, body } => Response::builder()
+            .status(StatusCode::from_u16(status).unwrap_or(StatusCode::OK))
+            .content_type(content_type)
+            .body(body),
+    }
+}
+
+impl Answer {
+    fn into_response(self, world: &World) -> Response {
+        match self {
+            Self::Json(value) => {
+                let text_plain = world.switches().text_plain;
+                let kind =
+                    if text_plain { "text/plain" } else { "application/json; charset=UTF-8" };
+                Response::builder().content_type(kind).body(value.to_string())
+            }
+            Self::File { content_type, filename, bytes } => Response::builder()
+                .content_type(content_type)
+                .header("Content-disposition", format!("attachment; filename=\"{filename}\""))
+                .body(bytes),
+            Self::Zeros(count) => Response::builder()
+                .content_type("application/octet-stream")
+                .header(header::CONTENT_LENGTH, count)
+                .body(Body::from_bytes_stream(echo::zeros(count))),
+            Self::Status(status) => Response::from(status),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+
+mod authorizer_api;
+mod browser;
+mod clock;
+mod config;
+mod consent;
+mod control;
+mod emulator;
+mod faults;
+mod gateway;
+mod ledger;
+mod open_platform;
+mod pages;
+mod pusher;
+mod refusal;
+mod serve;
+mod state;
+mod world;
+
+pub use config::{
+    AccountConfig, AccountKind, ComponentConfig, EmulatorConfig, Fan, PushOrder, PushPolicy,
+    Switches,
+};
+pub use emulator::Emulator;
+pub use faults::{Fault, FaultKind, StandingFault};
+pub use ledger::{Call, FlightStats, TokenKind};
+pub use pusher::{PushOutcome, PushRecord};
+pub use state::Kill;
+pub use state::accounts::SentMessage;
+pub use state::snapshot::{AccountSnapshot, GrantSnapshot, Snapshot, TicketSnapshot};

@@ -1,0 +1,372 @@
+//! Sends pushes: sealed as WeChat seals them, repeated until answered, each attempt recorded.
+//!
+//! A push runs in a task of its own, so a browser that hangs up in the middle of a consent does
+//! not take the push with it. Every attempt has a fresh random, nonce and time stamp.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use lingpai_wechat::crypt::{self, KeySlot};
+use serde::Serialize;
+use sha1::{Digest as _, Sha1};
+use tokio::time::sleep;
+use url::Url;
+
+use crate::config::PushPolicy;
+use crate::state::mint;
+use crate::world::World;
+
+/// How many attempts are remembered.
+const RECORDS_KEPT: usize = 1000;
+
+/// How much of an answer is read.
+const ANSWER_BYTES: usize = 64 * 1024;
+
+/// What came of a push's first attempt; repeats go on in the background.
+#[derive(Debug, Clone, Serialize)]
+pub struct PushOutcome {
+    /// The InfoType or message type.
+    pub name: String,
+    /// The HTTP status of the answer, if one came in time.
+    pub status: Option<u16>,
+    /// The body of the answer.
+    pub body: String,
+    /// Why no answer came, or why nothing was sent.
+    pub error: Option<String>,
+}
+
+impl PushOutcome {
+    /// Whether the answer was exactly HTTP 200 and `success`.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.status == Some(200) && self.body == "success"
+    }
+
+    fn unsent(name: &str, why: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            status: None,
+            body: String::new(),
+            error: Some(why.to_owned()),
+        }
+    }
+}
+
+/// One attempt to push.
+#[derive(Debug, Clone, Serialize)]
+pub struct PushRecord {
+    /// The same for all attempts of one push.
+    pub series: u64,
+    /// Counts the attempts of a series from 1.
+    pub attempt: u32,
+    /// When it was sent, Unix milliseconds of the emulator's clock.
+    pub at_ms: i64,
+    /// How long the answer took, in milliseconds.
+    pub took_ms: u64,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: PushOutcome,
+    /// What was inside, in clear.
+    pub plaintext: String,
+}
+
+/// Something to push.
+#[derive(Debug, Clone)]
+pub(crate) struct Push {
+    series: u64,
+    name: String,
+    plaintext: String,
+    to: Addressee,
+}
+
+#[derive(Debug, Clone)]
+enum Addressee {
+    Component,
+    Account { appid: String, user_name: String },
+}
+
+/// The sending side's own state.
+pub(crate) struct Pusher {
+    http: reqwest::Client,
+    last_series: AtomicU64,
+    records: Mutex<VecDeque<PushRecord>>,
+    /// Kept back: behind a redirect, or until a partner to change places with comes.
+    kept_back: Mutex<Vec<Push>>,
+    partner: Mutex<Option<Push>>,
+}
+
+impl Pusher {
+    pub(crate) fn new(policy: &PushPolicy) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_millis(policy.answer_within_ms))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .context("the client that pushes")?;
+        Ok(Self {
+            http,
+            last_series: AtomicU64::new(0),
+            records: Mutex::default(),
+            kept_back: Mutex::default(),
+            partner: Mutex::default(),
+        })
+    }
+
+    /// The remembered attempts, oldest first.
+    pub(crate) fn records(&self) -> Vec<PushRecord> {
+        lock(&self.records).iter().cloned().collect()
+    }
+
+    /// The newest `count` attempts, newest first.
+    pub(crate) fn latest(&self, count: usize) -> Vec<PushRecord> {
+        lock(&self.records).iter().rev().take(count).cloned().collect()
+    }
+
+    fn next_series(&self) -> u64 {
+        self.last_series.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn record(&self, record: PushRecord) {
+        let mut records = lock(&self.records);
+        if records.len() == RECORDS_KEPT {
+            records.pop_front();
+        }
+        records.push_back(record);
+    }
+}
+
+impl World {
+    /// A push to the component, with the common fields in front of `fields`.
+    pub(crate) fn info_push(&self, info_type: &str, fields: &[(&str, &str)]) -> Push {
+        let mut xml = format!(
+            "<xml><AppId><![CDATA[{}]]></AppId><CreateTime>{}</CreateTime>\
+             <InfoType><![CDATA[{info_type}]]></InfoType>",
+            self.platform().component.appid,
+            self.now() / 1000,
+        );
+        for (name, value) in fields {
+            xml.push_str(&format!("<{name}><![CDATA[{value}]]></{name}>"));
+        }
+        xml.push_str("</xml>");
+        self.raw_push(info_type, xml)
+    }
+
+    /// A push to the component with any text inside.
+    pub(crate) fn raw_push(&self, name: &str, plaintext: String) -> Push {
+        let series = self.pusher.next_series();
+        Push { series, name: name.to_owned(), plaintext, to: Addressee::Component }
+    }
+
+    /// A push to an account's message URL with any text inside; `None` for an unknown account.
+    pub(crate) fn message_push(&self, appid: &str, plaintext: String) -> Option<Push> {
+        let user_name = self.platform().accounts.get(appid)?.config.user_name.clone();
+        let to = Addressee::Account { appid: appid.to_owned(), user_name };
+        Some(Push { series: self.pusher.next_series(), name: "message".to_owned(), plaintext, to })
+    }
+
+    /// Mints a ticket and pushes it.
+    pub(crate) async fn push_ticket(self: &Arc<Self>) -> PushOutcome {
+        let ticket = self.platform().new_ticket(self.now());
+        let push = self.info_push("component_verify_ticket", &[("ComponentVerifyTicket", &ticket)]);
+        self.dispatch(push).await
+    }
+
+    /// Sends a push in a task of its own and gives the first attempt's outcome.
+    pub(crate) async fn dispatch(self: &Arc<Self>, push: Push) -> PushOutcome {
+        let name = push.name.clone();
+        let world = Arc::clone(self);
+        let task = self.tasks.spawn(async move { world.send(push).await });
+        task.await.unwrap_or_else(|_| PushOutcome::unsent(&name, "the emulator is stopping"))
+    }
+
+    /// Keeps a push back so that a redirect arrives first; it goes after the head start.
+    pub(crate) fn dispatch_behind_redirect(self: &Arc<Self>, push: Push) {
+        let series = push.series;
+        lock(&self.pusher.kept_back).push(push);
+        let world = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let head_start = Duration::from_millis(world.push_policy.redirect_head_start_ms);
+            if world.sleeps(head_start).await {
+                let push = {
+                    let mut kept_back = lock(&world.pusher.kept_back);
+                    let at = kept_back.iter().position(|push| push.series == series);
+                    at.map(|at| kept_back.remove(at))
+                };
+                if let Some(push) = push {
+                    world.dispatch(push).await;
+                }
+            }
+        });
+    }
+
+    /// Sends everything that is kept back, oldest first.
+    pub(crate) async fn flush_pushes(self: &Arc<Self>) -> Vec<PushOutcome> {
+        let mut waiting: Vec<Push> = std::mem::take(&mut *lock(&self.pusher.kept_back));
+        waiting.extend(lock(&self.pusher.partner).take());
+        let mut outcomes = Vec::new();
+        for push in waiting {
+            outcomes.push(self.deliver(&push).await);
+        }
+        outcomes
+    }
+
+    /// Pushes tickets until the world stops: one at once, then one per interval.
+    pub(crate) async fn push_tickets_forever(self: Arc<Self>, interval: Duration) {
+        let mut changes = self.changes();
+        loop {
+            while self.targets().events_url.is_none() {
+                tokio::select! {
+                    changed = changes.changed() => if changed.is_err() { return },
+                    () = self.stop.cancelled() => return,
+                }
+            }
+            if !self.switches().tickets_stopped {
+                self.push_ticket().await;
+            }
+            if !self.sleeps(interval).await {
+                return;
+            }
+        }
+    }
+
+    async fn send(self: Arc<Self>, push: Push) -> PushOutcome {
+        let switches = self.switches();
+        let mut batch = vec![push];
+        if switches.reorder_pushes {
+            let mut partner = lock(&self.pusher.partner);
+            match partner.take() {
+                Some(first) => batch.push(first),
+                None => {
+                    let push = batch.remove(0);
+                    let outcome = PushOutcome::unsent(&push.name, "kept back for the next one");
+                    *partner = Some(push);
+                    return outcome;
+                }
+            }
+        }
+        let mut first_outcome = None;
+        for push in &batch {
+            let outcome = self.deliver(push).await;
+            first_outcome.get_or_insert(outcome);
+            if switches.duplicate_pushes {
+                self.deliver(push).await;
+            }
+        }
+        first_outcome.expect("a batch has at least one push")
+    }
+
+    /// The first attempt; if it is not accepted the repeats run in the background.
+    async fn deliver(self: &Arc<Self>, push: &Push) -> PushOutcome {
+        let outcome = self.attempt(push, 1).await;
+        let was_sent = outcome.status.is_some() || self.url_of(push).is_ok();
+        if !outcome.is_accepted() && was_sent {
+            let (world, push) = (Arc::clone(self), push.clone());
+            self.tasks.spawn(async move { world.repeat(&push).await });
+        }
+        outcome
+    }
+
+    async fn repeat(&self, push: &Push) {
+        for (attempt, pause) in (2..).zip(&self.push_policy.pauses_ms) {
+            let goes_on = self.sleeps(Duration::from_millis(*pause)).await;
+            if !goes_on || self.attempt(push, attempt).await.is_accepted() {
+                return;
+            }
+        }
+    }
+
+    async fn attempt(&self, push: &Push, attempt: u32) -> PushOutcome {
+        let at_ms = self.now();
+        let started = Instant::now();
+        let posted = tokio::select! {
+            posted = self.post(push) => posted,
+            () = self.stop.cancelled() => Err(anyhow::anyhow!("the emulator is stopping")),
+        };
+        let outcome = match posted {
+            Ok((status, body)) => {
+                PushOutcome { name: push.name.clone(), status: Some(status), body, error: None }
+            }
+            Err(error) => PushOutcome::unsent(&push.name, &error.root_cause().to_string()),
+        };
+        tracing::info!(
+            push = %outcome.name, series = push.series, attempt,
+            status = outcome.status, accepted = outcome.is_accepted(), "pushed"
+        );
+        self.pusher.record(PushRecord {
+            series: push.series,
+            attempt,
+            at_ms,
+            took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            outcome: outcome.clone(),
+            plaintext: push.plaintext.clone(),
+        });
+        self.changed();
+        outcome
+    }
+
+    async fn post(&self, push: &Push) -> anyhow::Result<(u16, String)> {
+        let mut url = self.url_of(push)?;
+        let timestamp = self.now() / 1000;
+        let nonce = mint::nonce();
+        let plaintext = push.plaintext.as_bytes();
+        let random = mint::random();
+        let sealed = self.crypt.seal(plaintext, KeySlot::Current, timestamp, &nonce, random);
+        let body = match &push.to {
+            Addressee::Component => {
+                let appid = self.platform().component.appid.clone();
+                crypt::envelope_to_component(&appid, &sealed.encrypt)
+            }
+            Addressee::Account { user_name, .. } => {
+                crypt::envelope_to_account(user_name, &sealed.encrypt)
+            }
+        };
+        let timestamp = timestamp.to_string();
+        url.query_pairs_mut()
+            .append_pair("signature", &self.plain_signature(&timestamp, &nonce))
+            .append_pair("timestamp", &timestamp)
+            .append_pair("nonce", &nonce)
+            .append_pair("encrypt_type", "aes")
+            .append_pair("msg_signature", &sealed.msg_signature);
+        let request = self.pusher.http.post(url).header("content-type", "text/xml").body(body);
+        let mut response = request.send().await.map_err(reqwest::Error::without_url)?;
+        let mut answer = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
+            answer.extend_from_slice(&chunk);
+            anyhow::ensure!(answer.len() <= ANSWER_BYTES, "the answer is too long");
+        }
+        Ok((response.status().as_u16(), String::from_utf8_lossy(&answer).into_owned()))
+    }
+
+    fn url_of(&self, push: &Push) -> anyhow::Result<Url> {
+        let targets = self.targets();
+        let text = match &push.to {
+            Addressee::Component => targets.events_url.context("no events_url is set")?,
+            Addressee::Account { appid, .. } => {
+                targets.messages_url.context("no messages_url is set")?.replace("$APPID$", appid)
+            }
+        };
+        Url::parse(&text).context("the push URL cannot be read")
+    }
+
+    /// The signature without the body, which WeChat sends as well.
+    fn plain_signature(&self, timestamp: &str, nonce: &str) -> String {
+        let mut parts = [self.push_token.as_str(), timestamp, nonce];
+        parts.sort_unstable();
+        base16ct::lower::encode_string(&Sha1::digest(parts.concat()))
+    }
+
+    /// Sleeps; false when the world stops meanwhile.
+    async fn sleeps(&self, pause: Duration) -> bool {
+        tokio::select! {
+            () = sleep(pause) => true,
+            () = self.stop.cancelled() => false,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

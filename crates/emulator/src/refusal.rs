@@ -1,0 +1,107 @@
+//! WeChat's refusals: a number, a text and an id to look the call up by.
+//!
+//! Source of the numbers: WeChat docs, "Return codes" (全局返回码) and "Third-party platform return
+//! codes"; HTTP status is 200 for errors as well.
+
+use serde_json::{Value, json};
+
+use crate::state::mint;
+
+/// A call that WeChat refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// WeChat's number.
+    pub(crate) errcode: i64,
+    /// WeChat's words, without the `rid`.
+    pub(crate) errmsg: String,
+}
+
+impl Refusal {
+    /// A refusal by number, with WeChat's words for it where they are known here.
+    pub(crate) fn new(errcode: i64) -> Self {
+        Self { errcode, errmsg: words(errcode).to_owned() }
+    }
+
+    /// The body as WeChat writes it, with a fresh `rid`.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({ "errcode": self.errcode, "errmsg": format!("{} rid: {}", self.errmsg, mint::rid()) })
+    }
+}
+
+pub(crate) const WRONG_TOKEN: i64 = 40001;
+pub(crate) const WRONG_OPENID: i64 = 40003;
+pub(crate) const WRONG_MEDIA_TYPE: i64 = 40004;
+pub(crate) const WRONG_MEDIA_ID: i64 = 40007;
+pub(crate) const WRONG_APPID: i64 = 40013;
+pub(crate) const WRONG_URL: i64 = 40066;
+pub(crate) const WRONG_SECRET: i64 = 40125;
+pub(crate) const COUNT_TOO_LARGE: i64 = 40170;
+pub(crate) const TOKEN_MISSING: i64 = 41001;
+pub(crate) const SECRET_MISSING: i64 = 41004;
+pub(crate) const FILE_MISSING: i64 = 41005;
+pub(crate) const TOKEN_EXPIRED: i64 = 42001;
+pub(crate) const GET_REQUIRED: i64 = 43001;
+pub(crate) const POST_REQUIRED: i64 = 43002;
+pub(crate) const EMPTY_POST: i64 = 44002;
+pub(crate) const QUOTA_USED_UP: i64 = 45009;
+pub(crate) const NO_MENU: i64 = 46003;
+pub(crate) const BAD_JSON: i64 = 47001;
+pub(crate) const NOT_GRANTED: i64 = 48001;
+pub(crate) const NOT_AUTHORIZED: i64 = 61003;
+pub(crate) const IP_REFUSED: i64 = 61004;
+pub(crate) const TICKET_EXPIRED: i64 = 61005;
+pub(crate) const WRONG_TICKET: i64 = 61006;
+pub(crate) const SET_NOT_GRANTED: i64 = 61007;
+pub(crate) const WRONG_CODE: i64 = 61009;
+pub(crate) const CODE_EXPIRED: i64 = 61010;
+pub(crate) const ACCOUNT_TOKEN_REQUIRED: i64 = 61015;
+pub(crate) const WRONG_REFRESH_TOKEN: i64 = 61023;
+
+fn words(errcode: i64) -> &'static str {
+    match errcode {
+        -1 => "system error",
+        WRONG_TOKEN => "invalid credential, access_token is invalid or not latest",
+        WRONG_OPENID => "invalid openid",
+        WRONG_MEDIA_TYPE => "invalid media type",
+        WRONG_MEDIA_ID => "invalid media_id",
+        WRONG_APPID => "invalid appid",
+        WRONG_URL => "invalid url",
+        WRONG_SECRET => "invalid appsecret",
+        COUNT_TOO_LARGE => "args count exceed count limit",
+        TOKEN_MISSING => "access_token missing",
+        SECRET_MISSING => "appsecret missing",
+        FILE_MISSING => "media data missing",
+        TOKEN_EXPIRED => "access_token expired",
+        GET_REQUIRED => "require GET method",
+        POST_REQUIRED => "require POST method",
+        EMPTY_POST => "empty post data",
+        QUOTA_USED_UP => "reach max api daily quota limit",
+        NO_MENU => "menu no exist",
+        BAD_JSON => "data format error",
+        NOT_GRANTED => "api unauthorized",
+        NOT_AUTHORIZED => "component is not authorized by this account",
+        IP_REFUSED => "access clientip is not registered",
+        TICKET_EXPIRED => "component ticket is expired",
+        WRONG_TICKET => "component ticket is invalid",
+        SET_NOT_GRANTED => "api is unauthorized to component",
+        WRONG_CODE => "code is invalid",
+        CODE_EXPIRED => "code is expired",
+        ACCOUNT_TOKEN_REQUIRED => "this api needs an account's access_token",
+        WRONG_REFRESH_TOKEN => "refresh_token is invalid",
+        _ => "emulated error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_ends_in_a_rid() {
+        let body = Refusal::new(WRONG_APPID).to_json();
+        assert_eq!(body["errcode"], 40013);
+        let text = body["errmsg"].as_str().unwrap();
+        assert!(text.starts_with("invalid appid rid: "), "{text}");
+        assert_eq!(text.rsplit(' ').next().unwrap().split('-').count(), 3);
+    }
+}

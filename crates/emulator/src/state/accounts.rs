@@ -1,0 +1,58 @@
+//! Accounts and what their administrators granted.
+
+use std::collections::VecDeque;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::config::AccountConfig;
+
+/// How many sent messages are shown per account.
+const MESSAGES_KEPT: usize = 100;
+
+/// An account with its present state.
+pub(crate) struct Account {
+    pub(crate) config: AccountConfig,
+    /// What was granted; `None` before the first consent and after a withdrawal.
+    pub(crate) grant: Option<Grant>,
+    /// The custom menu, as it was last created.
+    pub(crate) menu: Option<Value>,
+    /// Customer-service messages sent to fans, oldest first.
+    pub(crate) messages: VecDeque<SentMessage>,
+}
+
+/// A standing authorization.
+pub(crate) struct Grant {
+    /// When consent was given, Unix milliseconds.
+    pub(crate) granted_at: i64,
+    /// The permission sets, ascending.
+    pub(crate) sets: Vec<u32>,
+    /// What works at present; `None` for an account without API permissions.
+    pub(crate) refresh_token: Option<String>,
+    /// Killed on purpose: refused although it is still listed.
+    pub(crate) refresh_token_is_dead: bool,
+}
+
+/// A customer-service message that a fan received.
+#[derive(Debug, Clone, Serialize)]
+pub struct SentMessage {
+    /// When, Unix milliseconds of the emulator's clock.
+    pub at_ms: i64,
+    /// The fan.
+    pub openid: String,
+    /// The body as it was sent.
+    pub body: String,
+}
+
+impl Account {
+    pub(crate) fn new(config: AccountConfig) -> Self {
+        Self { config, grant: None, menu: None, messages: VecDeque::new() }
+    }
+
+    pub(crate) fn receive(&mut self, message: SentMessage) {
+        if self.messages.len() == MESSAGES_KEPT {
+            self.messages.pop_front();
+        }
+        self.messages.push_back(message);
+    }
+}

@@ -1,0 +1,65 @@
+//! Mints tickets, tokens and codes. Each contains `CANARY`, so that a leak can be searched for.
+
+/// What every minted secret contains.
+pub(crate) const CANARY: &str = "CANARY";
+
+/// A `component_verify_ticket`.
+pub(crate) fn ticket() -> String {
+    format!("ticket@@@{CANARY}{}", alphanumeric::<64>())
+}
+
+/// A `component_access_token`.
+pub(crate) fn component_access_token() -> String {
+    format!("61_{CANARY}component{}", alphanumeric::<120>())
+}
+
+/// An `authorizer_access_token`.
+pub(crate) fn authorizer_access_token() -> String {
+    format!("61_{CANARY}authorizer{}", alphanumeric::<120>())
+}
+
+/// An `authorizer_refresh_token`.
+pub(crate) fn refresh_token() -> String {
+    format!("refreshtoken@@@{CANARY}{}", alphanumeric::<36>())
+}
+
+/// A `pre_auth_code`.
+pub(crate) fn pre_auth_code() -> String {
+    format!("preauthcode@@@{CANARY}{}", alphanumeric::<48>())
+}
+
+/// An `authorization_code`.
+pub(crate) fn authorization_code() -> String {
+    format!("queryauthcode@@@{CANARY}{}", alphanumeric::<48>())
+}
+
+/// A `media_id`; not a secret.
+pub(crate) fn media_id() -> String {
+    alphanumeric::<64>()
+}
+
+/// The id of a call, as it stands at the end of an `errmsg`.
+pub(crate) fn rid() -> String {
+    let [a, b, c] = [(); 3].map(|()| u32::from_be_bytes(random()));
+    format!("{a:08x}-{b:08x}-{c:08x}")
+}
+
+/// A nonce of a push: decimal digits.
+pub(crate) fn nonce() -> String {
+    u32::from_be_bytes(random()).to_string()
+}
+
+/// Random bytes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "WeChat does not share the service's Entropy; this is the one place that draws"
+)]
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    rand::random()
+}
+
+fn alphanumeric<const N: usize>() -> String {
+    const CHARS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    // The slight preference for the first letters does not matter: nothing real is guarded.
+    random::<N>().iter().map(|byte| char::from(CHARS[usize::from(*byte) % CHARS.len()])).collect()
+}

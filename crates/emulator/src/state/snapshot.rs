@@ -1,0 +1,116 @@
+//! The emulator's state to look at: for tests, for the control page, and as JSON.
+//!
+//! It shows secrets in clear. They are canaries of a WeChat that does not exist.
+
+use serde::Serialize;
+
+use crate::config::{AccountKind, Switches};
+use crate::state::Platform;
+use crate::state::accounts::{Account, SentMessage};
+use crate::state::tokens::Holder;
+
+/// The whole state at one instant.
+#[derive(Debug, Clone, Serialize)]
+pub struct Snapshot {
+    /// The emulator's clock, Unix milliseconds.
+    pub now_ms: i64,
+    /// How far that clock is ahead of the machine's, in milliseconds.
+    pub clock_offset_ms: i64,
+    /// The component's appid.
+    pub component_appid: String,
+    /// The `component_access_token` that works and is the newest.
+    pub component_access_token: Option<String>,
+    /// Until when, Unix milliseconds.
+    pub component_access_token_expires_at_ms: Option<i64>,
+    /// Where authorization events are pushed.
+    pub events_url: Option<String>,
+    /// Where messages are pushed.
+    pub messages_url: Option<String>,
+    /// The tickets that still work, newest first.
+    pub tickets: Vec<TicketSnapshot>,
+    /// The accounts by appid.
+    pub accounts: Vec<AccountSnapshot>,
+    /// The switches.
+    pub switches: Switches,
+    /// The paths of the answers that are held.
+    pub held: Vec<String>,
+}
+
+/// One ticket.
+#[derive(Debug, Clone, Serialize)]
+pub struct TicketSnapshot {
+    /// Its value.
+    pub value: String,
+    /// When it was minted, Unix milliseconds.
+    pub minted_at_ms: i64,
+}
+
+/// One account.
+#[derive(Debug, Clone, Serialize)]
+pub struct AccountSnapshot {
+    /// Its appid.
+    pub appid: String,
+    /// Its original id.
+    pub user_name: String,
+    /// Its name.
+    pub nick_name: String,
+    /// What it is.
+    pub kind: AccountKind,
+    /// The sets that can be granted.
+    pub permission_sets: Vec<u32>,
+    /// What is granted now.
+    pub grant: Option<GrantSnapshot>,
+    /// What its fans received.
+    pub messages: Vec<SentMessage>,
+}
+
+/// A standing authorization.
+#[derive(Debug, Clone, Serialize)]
+pub struct GrantSnapshot {
+    /// When consent was given, Unix milliseconds.
+    pub granted_at_ms: i64,
+    /// The granted sets.
+    pub sets: Vec<u32>,
+    /// The refresh token that is listed.
+    pub refresh_token: Option<String>,
+    /// Whether that refresh token was killed.
+    pub refresh_token_is_dead: bool,
+    /// The newest access token, if it works.
+    pub access_token: Option<String>,
+    /// Until when, Unix milliseconds.
+    pub access_token_expires_at_ms: Option<i64>,
+}
+
+impl Platform {
+    /// The tickets that still work, newest first.
+    pub(crate) fn live_tickets(&self, now: i64) -> Vec<TicketSnapshot> {
+        let live = self.tickets.iter().rev().filter(|(_, at)| now < at + super::TICKET_LIFE_MS);
+        live.map(|(value, at)| TicketSnapshot { value: value.clone(), minted_at_ms: *at }).collect()
+    }
+
+    /// All accounts with their grants.
+    pub(crate) fn account_snapshots(&self, now: i64) -> Vec<AccountSnapshot> {
+        self.accounts.values().map(|account| self.account_snapshot(account, now)).collect()
+    }
+
+    fn account_snapshot(&self, account: &Account, now: i64) -> AccountSnapshot {
+        let config = &account.config;
+        let token = self.tokens.current(&Holder::Account(config.appid.clone()), now);
+        AccountSnapshot {
+            appid: config.appid.clone(),
+            user_name: config.user_name.clone(),
+            nick_name: config.nick_name.clone(),
+            kind: config.kind,
+            permission_sets: config.permission_sets.clone(),
+            grant: account.grant.as_ref().map(|grant| GrantSnapshot {
+                granted_at_ms: grant.granted_at,
+                sets: grant.sets.clone(),
+                refresh_token: grant.refresh_token.clone(),
+                refresh_token_is_dead: grant.refresh_token_is_dead,
+                access_token: token.map(|(value, _)| value.to_owned()),
+                access_token_expires_at_ms: token.map(|(_, at)| at),
+            }),
+            messages: account.messages.iter().cloned().collect(),
+        }
+    }
+}
