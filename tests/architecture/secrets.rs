@@ -1,0 +1,96 @@
+//! Where secrets are taken out of their wrapping, and where a tenant's rights are made.
+
+use crate::house::{SOURCES, hold};
+
+/// Files, or folders by a final `/`, that may call `Secret::expose`.
+const EXPOSED: &[(&str, &str)] = &[
+    ("crates/wechat/src/secret.rs", "defines it"),
+    ("crates/wechat/src/crypt.rs", "the push token goes into the signature"),
+    ("crates/wechat/src/call.rs", "a token is judged, and taken out of an error's text"),
+    ("crates/wechat/src/client.rs", "the request that needs it"),
+    ("crates/wechat/src/client/", "the request that needs it"),
+    ("crates/model/src/", "digests, and the text of a new key"),
+    ("crates/storage/src/seal.rs", "sealing"),
+    ("crates/storage/src/db/key_check.rs", "the word by which a master key is known; no secret"),
+    (
+        "crates/component-token/src/components.rs",
+        "a message key is refused at the door if it is none",
+    ),
+    (
+        "crates/authorizer/src/authorizations.rs",
+        "WeChat's consent page wants the pre_auth_code in its query",
+    ),
+    ("crates/authorizer/src/scrub.rs", "looks for our token in answers, to take it out"),
+    ("crates/callback/src/component_push.rs", "the message key goes into the cipher"),
+    ("crates/callback/src/processor.rs", "a push that was kept is parsed"),
+    ("crates/server/src/cli.rs", "a new operator key is printed, once"),
+    ("crates/server/src/database.rs", "the URL goes into the connection"),
+    (
+        "crates/server/src/settings/database.rs",
+        "the URL is checked, and shown without its password",
+    ),
+    ("crates/server/src/master_key.rs", "a new master key is written to its file"),
+];
+
+/// Files that may make a `TenantScope`.
+const SCOPES: &[(&str, &str)] = &[
+    ("crates/model/src/caller.rs", "defines it"),
+    ("crates/tenant/", "only a verified key opens a tenant's rows"),
+];
+
+fn outside(list: &[(&str, &str)], piece: &str) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for source in SOURCES.iter() {
+        if list.iter().any(|(path, _)| is_at(&source.path, path)) {
+            continue;
+        }
+        for (number, line) in source.shipped() {
+            let tight: String = line.split_whitespace().collect();
+            if tight.contains(piece) {
+                breaches.push(format!("{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    breaches
+}
+
+fn is_at(path: &str, listed: &str) -> bool {
+    if listed.ends_with('/') { path.starts_with(listed) } else { path == listed }
+}
+
+#[test]
+fn secrets_are_exposed_in_few_files_only() {
+    hold(
+        "A secret is taken out of its wrapping in a file that is not on the list.",
+        "Hand the Secret on to storage::seal or wechat::client, or let the noun in model compute \
+         what is needed (a digest). A new file on EXPOSED is a decision.",
+        &outside(EXPOSED, "expose()"),
+    );
+}
+
+#[test]
+fn only_authentication_makes_a_tenant_scope() {
+    hold(
+        "A TenantScope is made outside lingpai-tenant.",
+        "Take the scope of the Caller that authentication returned; workers use the system_ methods.",
+        &outside(SCOPES, "TenantScope::authenticated"),
+    );
+}
+
+#[test]
+fn no_row_is_left_over() {
+    let unused = |list: &[(&str, &str)], piece: &str| {
+        list.iter()
+            .filter(|(path, _)| {
+                !SOURCES
+                    .iter()
+                    .filter(|source| is_at(&source.path, path))
+                    .any(|source| source.text.contains(piece))
+            })
+            .map(|(path, _)| format!("{path} ({piece})"))
+            .collect::<Vec<_>>()
+    };
+    let mut rows = unused(EXPOSED, "expose");
+    rows.extend(unused(SCOPES, "authenticated"));
+    hold("A row permits what nobody does.", "Take it out of the list.", &rows);
+}
