@@ -1,0 +1,330 @@
+use std::sync::Arc;
+
+use chrono::Duration;
+use lingpai_component_token::ComponentTokens;
+use lingpai_model::{
+    Appid, Secret,
+    authorization::{AccountKind, Authorization, AuthorizationState, LinkToken},
+    caller::TenantScope,
+    clock::{Entropy, SharedClock},
+    component::Component,
+    exchange::{CodeOffer, CodeSource},
+    id::AuthorizationId,
+    page::{Page, PageRequest},
+};
+use lingpai_storage::Db;
+use url::Url;
+
+use crate::{Error, Grants, Result, error::found};
+
+/// Starts authorizations, shows their page, takes the browser's return.
+#[derive(Debug, Clone)]
+pub struct Authorizations {
+    db: Db,
+    component_tokens: ComponentTokens,
+    grants: Grants,
+    clock: SharedClock,
+    entropy: Entropy,
+    urls: Arc<AuthorizationUrls>,
+}
+
+/// The addresses that take part in an authorization.
+#[derive(Debug)]
+pub struct AuthorizationUrls {
+    /// How browsers reach us.
+    pub public_url: Url,
+    /// WeChat's `mp.weixin.qq.com`: the page for desktops.
+    pub mp_url: Url,
+    /// WeChat's `open.weixin.qq.com`: the page for phones.
+    pub open_url: Url,
+}
+
+/// What a tenant asks for.
+#[derive(Debug)]
+pub struct StartAuthorization {
+    /// The component that is to be granted.
+    pub component_appid: Appid,
+    /// Which accounts to offer.
+    pub account_kind: AccountKind,
+    /// The only account that may authorize.
+    pub appid: Option<Appid>,
+    /// The permission sets to ask for; empty: those of the published platform.
+    pub category_ids: Vec<u32>,
+    /// Where the administrator goes at the end; registered before.
+    pub return_url: Option<String>,
+    /// The tenant's own words for this attempt.
+    pub reference: Option<String>,
+    /// What the administrator is told the rights are for.
+    pub purpose: Option<String>,
+}
+
+/// An authorization that has just been started.
+#[derive(Debug)]
+pub struct Started {
+    /// The authorization.
+    pub authorization: Authorization,
+    /// The link to its start page, for this answer only.
+    pub url: Url,
+}
+
+/// What the start page shows, and what it shows once there is an outcome.
+#[derive(Debug)]
+pub struct AuthorizationPage {
+    /// The authorization.
+    pub authorization: Authorization,
+    /// The name of the component that asks.
+    pub component_name: String,
+    /// The name of the tenant it asks for.
+    pub tenant_name: String,
+    /// The account's name, once it granted and its profile was read.
+    pub authorizer_name: Option<String>,
+    /// Whether the attempt ended without a word from WeChat.
+    pub is_expired: bool,
+}
+
+/// The links that lead an administrator to WeChat, and the state that must come back.
+#[derive(Debug)]
+pub struct ConsentLinks {
+    /// For desktops: WeChat shows a code to scan.
+    pub desktop: Url,
+    /// For phones, inside the WeChat client.
+    pub mobile: Url,
+    /// The single-use state, to be kept in the browser's cookie.
+    pub state: LinkToken,
+}
+
+/// What a browser brings back from WeChat.
+#[derive(Debug)]
+pub struct Return {
+    /// The state in the address.
+    pub state: LinkToken,
+    /// The state in the browser's cookie.
+    pub cookie: LinkToken,
+    /// `auth_code`.
+    pub authorization_code: Secret<String>,
+}
+
+impl Authorizations {
+    /// A service on `db`.
+    #[must_use]
+    pub fn new(
+        db: Db,
+        component_tokens: ComponentTokens,
+        grants: Grants,
+        (clock, entropy): (SharedClock, Entropy),
+        urls: AuthorizationUrls,
+    ) -> Self {
+        Self { db, component_tokens, grants, clock, entropy, urls: Arc::new(urls) }
+    }
+
+    /// Starts an authorization: fetches a `pre_auth_code`, which binds what will come back to this
+    /// tenant, and makes the link to the start page.
+    ///
+    /// # Errors
+    /// [`lingpai_component_token::Error::ComponentNotFound`], [`Error::ReturnUrlUnregistered`], or
+    /// what fetching the `pre_auth_code` failed with.
+    pub async fn start(&self, scope: &TenantScope, input: StartAuthorization) -> Result<Started> {
+        let component = self.component(&input.component_appid).await?;
+        if let Some(return_url) = &input.return_url
+            && !self.db.redirect_uris().contains(scope, return_url).await?
+        {
+            return Err(Error::ReturnUrlUnregistered);
+        }
+        let created_at = self.clock.now();
+        let code = self.component_tokens.pre_auth_code(&component).await?;
+        let link = LinkToken::draw(&self.entropy);
+        let authorization = Authorization {
+            id: AuthorizationId::new(created_at, &self.entropy),
+            tenant_id: scope.tenant_id().clone(),
+            component_id: component.id,
+            account_kind: input.account_kind,
+            appid: input.appid,
+            category_ids: input.category_ids,
+            return_url: input.return_url,
+            reference: input.reference,
+            purpose: input.purpose,
+            link_digest: link.digest(),
+            pre_auth_code: code.pre_auth_code,
+            state: AuthorizationState::Pending,
+            created_at,
+            expires_at: created_at + Duration::from_std(code.expires_in).unwrap_or_default(),
+        };
+        let tx = self.db.begin().await?;
+        tx.authorizations().insert(scope, &authorization).await?;
+        tx.commit().await?;
+        let url = self.ours(&["authorize", link.text()]);
+        Ok(Started { authorization, url })
+    }
+
+    /// One authorization of the tenant.
+    ///
+    /// # Errors
+    /// [`Error::AuthorizationNotFound`] when it is not there or not the tenant's: both look alike.
+    pub async fn get(&self, scope: &TenantScope, id: &AuthorizationId) -> Result<Authorization> {
+        let read = self.db.authorizations().get(scope, id).await;
+        found(read, || Error::AuthorizationNotFound { id: id.clone() })
+    }
+
+    /// The tenant's authorizations, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the database failed.
+    pub async fn list(
+        &self,
+        scope: &TenantScope,
+        page: &PageRequest,
+    ) -> Result<Page<Authorization>> {
+        Ok(self.db.authorizations().list(scope, page).await?)
+    }
+
+    /// Whether the attempt ended without a word from WeChat.
+    #[must_use]
+    pub fn is_expired(&self, authorization: &Authorization) -> bool {
+        authorization.is_expired(self.clock.now())
+    }
+
+    /// What the page behind `link` shows.
+    ///
+    /// # Errors
+    /// [`Error::LinkUnknown`] when no authorization has this link.
+    pub async fn page(&self, link: &LinkToken) -> Result<AuthorizationPage> {
+        let authorization = self.by_link(link).await?;
+        let component = self.db.components().get(&authorization.component_id).await?;
+        let tenant = self.db.tenants().find(&authorization.tenant_id).await?;
+        let authorizer_name = match &authorization.state {
+            AuthorizationState::Finished { authorizer_appid, .. } => {
+                let id = &authorization.component_id;
+                let found = self.db.authorizers().system_find(id, authorizer_appid).await?;
+                found.and_then(|authorizer| authorizer.profile.nick_name)
+            }
+            AuthorizationState::Pending | AuthorizationState::OwnedElsewhere { .. } => None,
+        };
+        Ok(AuthorizationPage {
+            is_expired: self.is_expired(&authorization),
+            component_name: component.name,
+            tenant_name: tenant.map(|tenant| tenant.name).unwrap_or_default(),
+            authorizer_name,
+            authorization,
+        })
+    }
+
+    /// Opens a visit: the links to WeChat with a fresh single-use state in their return address.
+    ///
+    /// # Errors
+    /// [`Error::LinkUnknown`], or [`Error::TooManyVisits`] when the page was opened too often.
+    pub async fn open_visit(&self, link: &LinkToken) -> Result<ConsentLinks> {
+        let authorization = self.by_link(link).await?;
+        let component = self.db.components().get(&authorization.component_id).await?;
+        let state = LinkToken::draw(&self.entropy);
+        let tx = self.db.begin().await?;
+        let opened = tx
+            .authorizations()
+            .system_open_visit(&authorization.id, &state.digest(), self.clock.now())
+            .await?;
+        if !opened {
+            return Err(Error::TooManyVisits { id: authorization.id });
+        }
+        tx.commit().await?;
+        let mut return_to = self.ours(&["authorize", link.text(), "return"]);
+        return_to.query_pairs_mut().append_pair("state", state.text());
+        let query = consent_query(&component, &authorization, &return_to);
+        Ok(ConsentLinks {
+            desktop: with_query(&self.urls.mp_url, "cgi-bin/componentloginpage", &query),
+            mobile: {
+                let path = "wxaopen/safe/bindcomponent";
+                let query = format!("action=bindcomponent&no_scan=1&{query}");
+                let mut url = with_query(&self.urls.open_url, path, &query);
+                url.set_fragment(Some("wechat_redirect"));
+                url
+            },
+            state,
+        })
+    }
+
+    /// Takes the browser's return: if address and cookie carry the same unused state, the code
+    /// goes to the one exchange. It binds nothing; an account that nobody owns waits for the push.
+    ///
+    /// Returns whether the code was handed in. When the exchange fails the page still shows the
+    /// state of the authorization, because the push may bring the same code again.
+    ///
+    /// # Errors
+    /// [`Error::LinkUnknown`], or what the exchange failed with.
+    pub async fn take_return(&self, link: &LinkToken, brought: Return) -> Result<bool> {
+        let authorization = self.by_link(link).await?;
+        let state = brought.state.digest();
+        if state != brought.cookie.digest() {
+            return Ok(false);
+        }
+        let now = self.clock.now();
+        let tx = self.db.begin().await?;
+        let is_ours =
+            tx.authorizations().system_close_visit(&authorization.id, &state, now).await?;
+        tx.commit().await?;
+        if !is_ours {
+            return Ok(false);
+        }
+        let source = CodeSource::Browser { authorization_id: authorization.id, returned_at: now };
+        let offer = CodeOffer {
+            component_id: authorization.component_id,
+            authorization_code: brought.authorization_code,
+            source,
+        };
+        self.grants.redeem(offer).await?;
+        Ok(true)
+    }
+
+    async fn by_link(&self, link: &LinkToken) -> Result<Authorization> {
+        let found = self.db.authorizations().system_find_by_link(&link.digest()).await?;
+        found.ok_or(Error::LinkUnknown)
+    }
+
+    async fn component(&self, appid: &Appid) -> Result<Component> {
+        let found = self.db.components().find(appid).await?;
+        Ok(found.ok_or_else(|| lingpai_component_token::Error::ComponentNotFound {
+            appid: appid.clone(),
+        })?)
+    }
+
+    fn ours(&self, segments: &[&str]) -> Url {
+        let mut url = self.urls.public_url.clone();
+        url.path_segments_mut()
+            .expect("the public URL is checked to be an http(s) URL")
+            .pop_if_empty()
+            .extend(segments);
+        url
+    }
+}
+
+/// The query of both consent pages.
+///
+/// Source: WeChat docs, "Authorization page" (授权页): `component_appid`, `pre_auth_code`,
+/// `redirect_uri` and `auth_type` are required; `biz_appid` names the only account that may
+/// authorize; `category_id_list` joins permission sets with `|`.
+fn consent_query(component: &Component, authorization: &Authorization, return_to: &Url) -> String {
+    let auth_type = match authorization.account_kind {
+        AccountKind::OfficialAccount => "1",
+        AccountKind::MiniProgram => "2",
+        AccountKind::Any => "3",
+    };
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query
+        .append_pair("component_appid", component.appid.as_str())
+        .append_pair("pre_auth_code", authorization.pre_auth_code.expose())
+        .append_pair("redirect_uri", return_to.as_str())
+        .append_pair("auth_type", auth_type);
+    if let Some(appid) = &authorization.appid {
+        query.append_pair("biz_appid", appid.as_str());
+    }
+    if !authorization.category_ids.is_empty() {
+        let ids: Vec<_> = authorization.category_ids.iter().map(u32::to_string).collect();
+        query.append_pair("category_id_list", &ids.join("|"));
+    }
+    query.finish()
+}
+
+fn with_query(base: &Url, path: &str, query: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
+    url.set_query(Some(query));
+    url
+}

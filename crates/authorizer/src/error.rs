@@ -1,0 +1,115 @@
+use std::sync::Arc;
+
+use lingpai_model::{Appid, id::AuthorizationId};
+use lingpai_wechat::client::ClientError;
+
+use crate::PathRefusal;
+
+/// What can go wrong with authorizations, authorizers and calls on their behalf.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The tenant has no such authorization.
+    #[error("there is no authorization {id}")]
+    AuthorizationNotFound {
+        /// The id that was asked for.
+        id: AuthorizationId,
+    },
+    /// No authorization has this link.
+    #[error("the link belongs to no authorization")]
+    LinkUnknown,
+    /// The start page was opened too often.
+    #[error("the start page of authorization {id} was opened too often")]
+    TooManyVisits {
+        /// The authorization.
+        id: AuthorizationId,
+    },
+    /// The return URL is not one that the tenant registered.
+    #[error("the return URL is not registered for this tenant")]
+    ReturnUrlUnregistered,
+    /// The tenant has no such authorizer.
+    #[error("there is no authorizer {appid}")]
+    AuthorizerNotFound {
+        /// The appid that was asked for.
+        appid: Appid,
+    },
+    /// The account withdrew its grant.
+    #[error("authorizer {appid} has withdrawn its grant")]
+    Revoked {
+        /// The account.
+        appid: Appid,
+    },
+    /// The account granted no API permission, so WeChat gave no tokens for it.
+    #[error("authorizer {appid} has granted no API permission")]
+    NoApiPermission {
+        /// The account.
+        appid: Appid,
+    },
+    /// The path may not go upstream.
+    #[error("the path may not be called through lingpai: {0}")]
+    PathRefused(#[from] PathRefusal),
+    /// The component's part failed.
+    #[error(transparent)]
+    Component(#[from] lingpai_component_token::Error),
+    /// A piece of work that several callers waited for failed.
+    #[error(transparent)]
+    Shared(#[from] Arc<Error>),
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] lingpai_storage::Error),
+    /// WeChat refused, stayed silent or spoke nonsense.
+    #[error(transparent)]
+    Wechat(#[from] ClientError),
+}
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What was read, or `absent` when there is no such row in the caller's scope.
+pub(crate) fn found<T>(
+    read: lingpai_storage::Result<T>,
+    absent: impl FnOnce() -> Error,
+) -> Result<T> {
+    match read {
+        Err(lingpai_storage::Error::NotFound { .. }) => Err(absent()),
+        read => Ok(read?),
+    }
+}
+
+impl Error {
+    /// Whether the same attempt may succeed a little later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::AuthorizationNotFound { .. }
+            | Self::LinkUnknown
+            | Self::TooManyVisits { .. }
+            | Self::ReturnUrlUnregistered
+            | Self::AuthorizerNotFound { .. }
+            | Self::Revoked { .. }
+            | Self::NoApiPermission { .. }
+            | Self::PathRefused(_) => false,
+            Self::Component(error) => error.is_transient(),
+            Self::Shared(error) => error.is_transient(),
+            Self::Storage(error) => error.is_transient(),
+            Self::Wechat(error) => error.is_transient(),
+        }
+    }
+
+    /// What WeChat itself said, if that is what failed.
+    pub(crate) fn wechat(&self) -> Option<&ClientError> {
+        match self {
+            Self::Wechat(error) => Some(error),
+            Self::Component(error) => error.wechat(),
+            Self::Shared(error) => error.wechat(),
+            Self::AuthorizationNotFound { .. }
+            | Self::LinkUnknown
+            | Self::TooManyVisits { .. }
+            | Self::ReturnUrlUnregistered
+            | Self::AuthorizerNotFound { .. }
+            | Self::Revoked { .. }
+            | Self::NoApiPermission { .. }
+            | Self::PathRefused(_)
+            | Self::Storage(_) => None,
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Grants: from an authorization code to a stored authorizer, and withdrawals.
+//!
+//! A code is good once and for minutes, so its exchange is a durable job. Push and browser hand in
+//! the same code in either order; both meet in one exchange. Its steps, with a commit behind each:
+//!
+//! 1. the offer is stored;
+//! 2. `api_query_auth` takes the code; the refresh token goes into the history;
+//! 3. `api_get_authorizer_info` tells the account's profile;
+//! 4. one transaction stores authorizer, tokens, outcome and event.
+//!
+//! Killed between any two of them, the job goes on where it was. If the code was used up by an
+//! answer that never reached us, WeChat still tells the refresh token by account info or list.
+
+mod recover;
+mod settle;
+mod withdraw;
+
+use std::sync::Arc;
+
+use chrono::Duration;
+use lingpai_component_token::{ComponentTokens, Flight, Flights, LeasedWork, under_lease};
+use lingpai_model::{
+    Appid, Instant, Secret,
+    authorizer::{ReceivedRefreshToken, RefreshTokenSource},
+    clock::{Entropy, SharedClock},
+    component::Component,
+    digest::Digest,
+    exchange::{CodeOffer, Exchange, ExchangeState},
+    token::AccessToken,
+};
+use lingpai_storage::{Db, Lease, LeaseKey};
+use lingpai_wechat::client::Client;
+use tokio_util::task::TaskTracker;
+
+use crate::{Error, Result};
+
+/// How long a failed exchange waits before it is tried again, by number of attempts.
+const RETRY_PAUSES: [std::time::Duration; 4] = [
+    std::time::Duration::from_secs(1),
+    std::time::Duration::from_secs(5),
+    std::time::Duration::from_secs(30),
+    std::time::Duration::from_secs(300),
+];
+
+/// How often an exchange is gone through again for what was told meanwhile; the worker does the rest.
+const ROUNDS: usize = 3;
+
+/// How many open exchanges one turn of the worker takes on.
+const BATCH: u64 = 16;
+
+/// Exchanges authorization codes, in this one place only, and takes withdrawals.
+#[derive(Debug, Clone)]
+pub struct Grants {
+    work: Arc<Work>,
+    flights: Arc<Flights<Digest, ExchangeState, Error>>,
+}
+
+#[derive(Debug)]
+struct Work {
+    db: Db,
+    wechat: Client,
+    component_tokens: ComponentTokens,
+    clock: SharedClock,
+    entropy: Entropy,
+}
+
+/// What is known of a grant once the code is exchanged or its loss is made good.
+#[derive(Debug)]
+struct Granted {
+    appid: Appid,
+    access_token: Option<AccessToken>,
+    refresh_token: Option<Secret<String>>,
+    func_info: Option<Vec<u32>>,
+}
+
+impl Granted {
+    /// A grant of which only the account is known; WeChat tells the rest again.
+    fn by(appid: Appid) -> Self {
+        Self { appid, access_token: None, refresh_token: None, func_info: None }
+    }
+}
+
+impl Grants {
+    /// A service on `db` that calls `wechat`; exchanges run on `tasks`.
+    #[must_use]
+    pub fn new(
+        db: Db,
+        wechat: Client,
+        component_tokens: ComponentTokens,
+        (clock, entropy): (SharedClock, Entropy),
+        tasks: TaskTracker,
+    ) -> Self {
+        let work = Arc::new(Work { db, wechat, component_tokens, clock, entropy });
+        Self { work, flights: Arc::new(Flights::new(tasks)) }
+    }
+
+    /// Hands in a code and waits for its exchange, which goes on when the caller does not.
+    ///
+    /// # Errors
+    /// What the exchange failed with; unless the code is void it will be tried again.
+    pub async fn redeem(&self, offer: CodeOffer) -> Result<()> {
+        let tx = self.work.db.begin().await?;
+        let exchange = tx.exchanges().offer(&offer, self.work.clock.now()).await?;
+        tx.commit().await?;
+        let mut state = exchange.state;
+        // A flight that was under way may have begun before it could know of this offer.
+        for _ in 0..ROUNDS {
+            if state.is_over() {
+                break;
+            }
+            state = self.flight(exchange.key).await?;
+        }
+        Ok(())
+    }
+
+    /// Continues exchanges that were left open; returns how many it took on.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the list could not be read. A failing exchange is logged and tried
+    /// again later; it does not hold up the others.
+    pub async fn run_once(&self) -> Result<usize> {
+        let open = self.work.db.exchanges().list_open(BATCH).await?;
+        for exchange in &open {
+            if let Err(error) = self.flight(exchange.key).await {
+                tracing::warn!(error = %Error::from(error), "an exchange failed and will be tried again");
+            }
+        }
+        Ok(open.len())
+    }
+
+    fn flight(&self, key: Digest) -> Flight<ExchangeState, Error> {
+        let work = Arc::clone(&self.work);
+        self.flights.join(key, || async move {
+            under_lease(&work.db, &OneExchange { work: &work, key }).await
+        })
+    }
+}
+
+/// The work on one exchange.
+struct OneExchange<'a> {
+    work: &'a Work,
+    key: Digest,
+}
+
+impl LeasedWork for OneExchange<'_> {
+    type Outcome = ExchangeState;
+    type Error = Error;
+
+    fn lease_key(&self) -> LeaseKey {
+        LeaseKey::exchange(&self.key)
+    }
+
+    async fn outcome(&self) -> Result<Option<ExchangeState>> {
+        self.work.outcome(&self.key).await
+    }
+
+    async fn perform(&self, lease: &Lease) -> Result<ExchangeState> {
+        self.work.run(&self.key, lease).await
+    }
+}
+
+impl Work {
+    async fn outcome(&self, key: &Digest) -> Result<Option<ExchangeState>> {
+        let exchange = self.db.exchanges().find(key).await?;
+        Ok(exchange.map(|exchange| exchange.state).filter(|state| state.is_over()))
+    }
+
+    /// Drives one exchange to its end, or schedules the next attempt.
+    async fn run(&self, key: &Digest, lease: &Lease) -> Result<ExchangeState> {
+        let Some(exchange) = self.db.exchanges().find(key).await? else {
+            return Ok(ExchangeState::Failed);
+        };
+        let component = self.db.components().get(&exchange.component_id).await?;
+        match self.advance(&component, &exchange, lease).await {
+            Ok(state) => Ok(state),
+            Err(error) => {
+                let pause = RETRY_PAUSES[usize::try_from(exchange.attempts)
+                    .unwrap_or(usize::MAX)
+                    .min(RETRY_PAUSES.len() - 1)];
+                let tx = self.db.begin().await?;
+                tx.exchanges().schedule_retry(key, pause, &error.to_string()).await?;
+                tx.finish_lease(lease).await?;
+                tx.commit().await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn advance(
+        &self,
+        component: &Component,
+        exchange: &Exchange,
+        lease: &Lease,
+    ) -> Result<ExchangeState> {
+        let granted = match (exchange.state, &exchange.authorizer_appid) {
+            (ExchangeState::Exchanged, Some(appid)) => Granted::by(appid.clone()),
+            _ => match self.exchange_code(component, exchange).await {
+                Ok(granted) => granted,
+                Err(error) if recover::is_void(&error) => {
+                    return self.recover(component, exchange, lease).await;
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        self.settle(component, exchange, granted, lease).await
+    }
+
+    /// Step 2: WeChat takes the code, and its refresh token is stored before anything else.
+    async fn exchange_code(&self, component: &Component, exchange: &Exchange) -> Result<Granted> {
+        let obtained_at = self.clock.now();
+        let code = &exchange.authorization_code;
+        let answer = self
+            .component_tokens
+            .call(component, |token| async move {
+                self.wechat.query_auth(&token, &component.appid, code).await
+            })
+            .await?;
+        let appid = answer.authorizer_appid;
+        let tx = self.db.begin().await?;
+        if let Some(value) = &answer.refresh_token {
+            let source = RefreshTokenSource::QueryAuth;
+            let received = received(component, &appid, value, source, obtained_at);
+            tx.refresh_tokens().append(&received).await?;
+        }
+        tx.exchanges().note_appid(&exchange.key, &appid).await?;
+        tx.exchanges().set_state(&exchange.key, ExchangeState::Exchanged).await?;
+        tx.commit().await?;
+        let access_token = answer.access_token.map(|token| AccessToken {
+            value: token.value,
+            expires_at: obtained_at + Duration::from_std(token.expires_in).unwrap_or_default(),
+            obtained_at,
+        });
+        let func_info = Some(answer.func_info);
+        Ok(Granted { appid, access_token, refresh_token: answer.refresh_token, func_info })
+    }
+}
+
+fn received(
+    component: &Component,
+    appid: &Appid,
+    value: &Secret<String>,
+    source: RefreshTokenSource,
+    received_at: Instant,
+) -> ReceivedRefreshToken {
+    ReceivedRefreshToken {
+        component_id: component.id.clone(),
+        authorizer_appid: appid.clone(),
+        value: value.clone(),
+        source,
+        received_at,
+    }
+}

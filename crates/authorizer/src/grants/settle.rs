@@ -1,0 +1,235 @@
+//! Steps 3 and 4: the profile is read, then one transaction stores all that the grant means.
+
+use lingpai_model::{
+    Appid, Instant, Secret,
+    authorization::{Authorization, AuthorizationState},
+    authorizer::{Authorizer, AuthorizerState, GrantTokens, Profile, RefreshTokenSource},
+    component::Component,
+    event::{Event, EventKind},
+    exchange::{Exchange, ExchangeState},
+    id::{AuthorizerId, EventId, TenantId},
+    token::KeptToken,
+};
+use lingpai_storage::{Lease, Tx};
+
+use super::{Granted, Work, received};
+use crate::{Result, profile::profile_of};
+
+impl Work {
+    /// Reads the account's profile and stores the grant; ends the exchange and its lease. Whatever
+    /// push or browser told meanwhile takes another round.
+    pub(super) async fn settle(
+        &self,
+        component: &Component,
+        exchange: &Exchange,
+        granted: Granted,
+        lease: &Lease,
+    ) -> Result<ExchangeState> {
+        let (profile, granted) = self.complete(component, granted).await?;
+        let now = self.clock.now();
+        let tx = self.db.begin().await?;
+        let authorizer = self.store_grant(&tx, component, exchange, (profile, granted)).await?;
+        self.tell_outcome(&tx, exchange, &authorizer, now).await?;
+        let is_settled = tx.exchanges().settle(exchange).await?;
+        tx.finish_lease(lease).await?;
+        tx.commit().await?;
+        tracing::info!(
+            component.appid = %component.appid,
+            authorizer.appid = %authorizer.appid,
+            is_claimed = authorizer.tenant_id.is_some(),
+            "grant of {} to {} stored",
+            authorizer.appid,
+            component.appid
+        );
+        Ok(if is_settled { ExchangeState::Settled } else { ExchangeState::Exchanged })
+    }
+
+    /// Asks `api_get_authorizer_info` for the profile and for what an interrupted exchange lost.
+    async fn complete(
+        &self,
+        component: &Component,
+        granted: Granted,
+    ) -> Result<(Profile, Granted)> {
+        let appid = &granted.appid;
+        let answer = self
+            .component_tokens
+            .call(component, |token| async move {
+                self.wechat.get_authorizer_info(&token, &component.appid, appid).await
+            })
+            .await?;
+        if let Some(value) = &answer.refresh_token {
+            let source = RefreshTokenSource::AuthorizerInfo;
+            self.remember(component, appid, value, source).await?;
+        }
+        let refresh_token = match granted.refresh_token.clone().or(answer.refresh_token) {
+            Some(token) => Some(token),
+            None => self.last_refresh_token(component, appid).await?,
+        };
+        let func_info = granted.func_info.clone().or(answer.func_info);
+        Ok((profile_of(answer.info), Granted { refresh_token, func_info, ..granted }))
+    }
+
+    pub(super) async fn remember(
+        &self,
+        component: &Component,
+        appid: &Appid,
+        value: &Secret<String>,
+        source: RefreshTokenSource,
+    ) -> Result<()> {
+        let received = received(component, appid, value, source, self.clock.now());
+        let tx = self.db.begin().await?;
+        tx.refresh_tokens().append(&received).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn last_refresh_token(
+        &self,
+        component: &Component,
+        appid: &Appid,
+    ) -> Result<Option<Secret<String>>> {
+        let history = self.db.refresh_tokens().list(&component.id, appid).await?;
+        Ok(history.into_iter().next().map(|received| received.value))
+    }
+
+    /// Stores authorizer and tokens. The tenant is the one the `pre_auth_code` was issued to; an
+    /// authorizer that has an owner keeps it.
+    async fn store_grant(
+        &self,
+        tx: &Tx,
+        component: &Component,
+        exchange: &Exchange,
+        (profile, granted): (Profile, Granted),
+    ) -> Result<Authorizer> {
+        let now = self.clock.now();
+        let started_by = match &exchange.pre_auth_code_digest {
+            Some(digest) => {
+                tx.authorizations().system_find_by_pre_auth_code(&component.id, digest).await?
+            }
+            None => None,
+        };
+        let tenant_id = started_by.map(|authorization| authorization.tenant_id);
+        let stored = tx.authorizers().system_find(&component.id, &granted.appid).await?;
+        let Some(old) = stored else {
+            let authorizer = Authorizer {
+                id: AuthorizerId::new(now, &self.entropy),
+                component_id: component.id.clone(),
+                component_appid: component.appid.clone(),
+                tenant_id,
+                appid: granted.appid.clone(),
+                state: AuthorizerState::Active,
+                generation: 1,
+                granted_at: exchange.granted_at,
+                profile,
+                func_info: granted.func_info.clone().unwrap_or_default(),
+                created_at: now,
+                updated_at: now,
+            };
+            tx.authorizers().system_insert(&authorizer).await?;
+            self.store_tokens(tx, &authorizer, granted).await?;
+            self.emit(tx, &authorizer, EventKind::Authorized, now).await?;
+            return Ok(authorizer);
+        };
+        self.renew_grant(tx, old, (tenant_id, exchange.granted_at), (profile, granted)).await
+    }
+
+    async fn renew_grant(
+        &self,
+        tx: &Tx,
+        old: Authorizer,
+        (tenant_id, granted_at): (Option<TenantId>, Instant),
+        (profile, granted): (Profile, Granted),
+    ) -> Result<Authorizer> {
+        let now = self.clock.now();
+        let is_newer = granted_at >= old.granted_at;
+        let is_claimed_now = old.tenant_id.is_none() && tenant_id.is_some();
+        let stood = old.state == AuthorizerState::Active;
+        let mut authorizer = old;
+        authorizer.tenant_id = authorizer.tenant_id.or(tenant_id);
+        authorizer.profile = authorizer.profile.merge(profile);
+        authorizer.updated_at = now;
+        if is_newer {
+            authorizer.state = AuthorizerState::Active;
+            authorizer.generation += 1;
+            authorizer.granted_at = granted_at;
+            if let Some(func_info) = granted.func_info.clone() {
+                authorizer.func_info = func_info;
+            }
+        }
+        tx.authorizers().system_update(&authorizer).await?;
+        if is_newer {
+            self.store_tokens(tx, &authorizer, granted).await?;
+        }
+        if is_claimed_now || (is_newer && !stood) {
+            self.emit(tx, &authorizer, EventKind::Authorized, now).await?;
+        } else if is_newer {
+            self.emit(tx, &authorizer, EventKind::Updated, now).await?;
+        }
+        Ok(authorizer)
+    }
+
+    async fn store_tokens(&self, tx: &Tx, authorizer: &Authorizer, granted: Granted) -> Result<()> {
+        let tokens = GrantTokens {
+            generation: authorizer.generation,
+            access: KeptToken { token: granted.access_token, failure: None },
+            refresh_token: granted.refresh_token,
+        };
+        Ok(tx.authorizer_tokens().system_replace(&authorizer.id, &tokens).await?)
+    }
+
+    /// Tells the authorization that started it, and the one whose browser came back, how it ended.
+    async fn tell_outcome(
+        &self,
+        tx: &Tx,
+        exchange: &Exchange,
+        authorizer: &Authorizer,
+        at: Instant,
+    ) -> Result<()> {
+        let authorizer_appid = authorizer.appid.clone();
+        if let Some(digest) = &exchange.pre_auth_code_digest {
+            let id = &authorizer.component_id;
+            let pushed = tx.authorizations().system_find_by_pre_auth_code(id, digest).await?;
+            if let Some(started) = pushed {
+                let state = if Some(&started.tenant_id) == authorizer.tenant_id.as_ref() {
+                    AuthorizationState::Finished { authorizer_appid, at }
+                } else {
+                    AuthorizationState::OwnedElsewhere { authorizer_appid, at }
+                };
+                tx.authorizations().system_set_state(&started.id, &state).await?;
+            }
+            return Ok(());
+        }
+        // Without a push nobody becomes an owner; but who already is one has got what he asked for.
+        if let Some(id) = &exchange.returned_authorization_id
+            && let Some(started) = tx.authorizations().system_find(id).await?
+            && is_owner(&started, authorizer)
+        {
+            let state = AuthorizationState::Finished { authorizer_appid, at };
+            tx.authorizations().system_set_state(&started.id, &state).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn emit(
+        &self,
+        tx: &Tx,
+        authorizer: &Authorizer,
+        kind: EventKind,
+        occurred_at: Instant,
+    ) -> Result<()> {
+        let Some(tenant_id) = authorizer.tenant_id.clone() else { return Ok(()) };
+        let event = Event {
+            id: EventId::new(occurred_at, &self.entropy),
+            tenant_id,
+            component_appid: authorizer.component_appid.clone(),
+            authorizer_appid: authorizer.appid.clone(),
+            kind,
+            occurred_at,
+        };
+        Ok(tx.events().append(&event).await?)
+    }
+}
+
+fn is_owner(started: &Authorization, authorizer: &Authorizer) -> bool {
+    started.component_id == authorizer.component_id
+        && Some(&started.tenant_id) == authorizer.tenant_id.as_ref()
+}

@@ -1,0 +1,91 @@
+//! Withdrawals: the push says so, WeChat confirms, and nothing is erased.
+
+use lingpai_model::{
+    Appid, Instant,
+    authorizer::{AuthorizerState, RefreshTokenSource},
+    component::Component,
+    event::EventKind,
+};
+use lingpai_wechat::errcode::Errcode;
+
+use super::{Grants, Work};
+use crate::{Error, Result};
+
+impl Grants {
+    /// Takes a pushed withdrawal. It counts only if it is newer than the present grant and WeChat
+    /// confirms it; the refresh token stays in the history.
+    ///
+    /// # Errors
+    /// What asking WeChat or the database failed with; to be tried again.
+    pub async fn withdraw(
+        &self,
+        component: &Component,
+        appid: &Appid,
+        withdrawn_at: Instant,
+    ) -> Result<()> {
+        self.work.withdraw(component, appid, withdrawn_at).await
+    }
+}
+
+impl Work {
+    async fn withdraw(
+        &self,
+        component: &Component,
+        appid: &Appid,
+        withdrawn_at: Instant,
+    ) -> Result<()> {
+        let stored = self.db.authorizers().system_find(&component.id, appid).await?;
+        let is_newer = stored.is_some_and(|authorizer| withdrawn_at >= authorizer.granted_at);
+        if !is_newer || self.grant_stands(component, appid).await? {
+            return Ok(());
+        }
+        let tx = self.db.begin().await?;
+        let Some(mut authorizer) = tx.authorizers().system_find(&component.id, appid).await? else {
+            return Ok(());
+        };
+        // A new grant may have come while WeChat was asked, or the withdrawal was taken before.
+        if withdrawn_at < authorizer.granted_at {
+            return Ok(());
+        }
+        let Ok(revoked) = authorizer.state.revoke(withdrawn_at) else { return Ok(()) };
+        authorizer.state = revoked;
+        authorizer.updated_at = self.clock.now();
+        tx.authorizers().system_update(&authorizer).await?;
+        tx.authorizer_tokens().system_clear_access(&authorizer.id).await?;
+        self.emit(&tx, &authorizer, EventKind::Unauthorized, withdrawn_at).await?;
+        tx.commit().await?;
+        debug_assert!(matches!(authorizer.state, AuthorizerState::Revoked { .. }));
+        tracing::info!(authorizer.appid = %appid, "grant of {appid} withdrawn");
+        Ok(())
+    }
+
+    /// Asks WeChat whether the account still grants.
+    ///
+    /// Source: WeChat docs, "api_get_authorizer_info": 61003 when the component is not authorized
+    /// by this account.
+    async fn grant_stands(&self, component: &Component, appid: &Appid) -> Result<bool> {
+        let answer = self
+            .component_tokens
+            .call(component, |token| async move {
+                self.wechat.get_authorizer_info(&token, &component.appid, appid).await
+            })
+            .await
+            .map_err(Error::from);
+        match answer {
+            Ok(answer) => {
+                if let Some(value) = &answer.refresh_token {
+                    let source = RefreshTokenSource::AuthorizerInfo;
+                    self.remember(component, appid, value, source).await?;
+                }
+                Ok(true)
+            }
+            Err(error) if is_withdrawn(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn is_withdrawn(error: &Error) -> bool {
+    let errcode = error.wechat().and_then(lingpai_wechat::client::ClientError::errcode);
+    errcode == Some(Errcode(61003))
+}

@@ -1,0 +1,187 @@
+//! Which paths may go upstream, judged on the raw bytes of the request line.
+//!
+//! Frameworks hand out decoded path parameters; a path that is judged decoded and sent encoded (or
+//! the other way round) is how a tenant would reach the component's own interfaces. So the raw path
+//! is judged, and only characters that mean the same encoded and decoded are allowed in it.
+
+use lingpai_wechat::catalogue::{Catalogue, TokenKind};
+
+/// A raw path that may go upstream: it begins with `/` and is sent exactly as judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JudgedPath(String);
+
+/// Why a path may not go upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PathRefusal {
+    /// It is written in a way that could be read in two ways.
+    #[error("it may hold letters, digits, `_`, `-`, `.` and `/`, and no empty or dot segment")]
+    Spelling,
+    /// It is an interface of the component itself.
+    #[error("it is an interface of the component, not of an authorizer")]
+    ComponentInterface,
+    /// It hands out tokens.
+    #[error("it hands out tokens, which lingpai keeps itself")]
+    TokenEndpoint,
+    /// WeChat's documentation says that a third-party platform cannot call it for an account.
+    #[error("WeChat does not let a third-party platform call it for an account")]
+    NotDelegable,
+}
+
+/// The longest path that is looked at, in bytes.
+const MAX_LEN: usize = 512;
+
+/// Paths that hand out tokens or tickets for an account's own secret.
+const TOKEN_ENDPOINTS: [&str; 2] = ["/cgi-bin/token", "/cgi-bin/stable_token"];
+
+impl JudgedPath {
+    /// Judges a raw path.
+    ///
+    /// A path that the shipped catalogue does not know passes, since WeChat adds interfaces every
+    /// month; what must never pass does not depend on the catalogue alone.
+    ///
+    /// # Errors
+    /// [`PathRefusal`] with the reason.
+    pub fn judge(raw: &str) -> Result<Self, PathRefusal> {
+        if !is_unambiguous(raw) {
+            return Err(PathRefusal::Spelling);
+        }
+        // WeChat may read paths without regard to case; what never passes is compared that way.
+        let folded = raw.to_ascii_lowercase();
+        let catalogue = Catalogue::shipped();
+        let known = catalogue.find(raw);
+        if TOKEN_ENDPOINTS.contains(&folded.as_str()) || is_under(&folded, "/sns") {
+            return Err(PathRefusal::TokenEndpoint);
+        }
+        if is_under(&folded, "/cgi-bin/component") || is_under(&folded, "/wxa/component") {
+            let is_authorizers = known.is_some_and(|row| row.takes(TokenKind::Authorizer));
+            if !is_authorizers {
+                return Err(PathRefusal::ComponentInterface);
+            }
+        }
+        if known.is_some_and(|row| !row.takes(TokenKind::Authorizer)) {
+            return Err(PathRefusal::ComponentInterface);
+        }
+        if catalogue.is_not_delegable(raw) {
+            return Err(PathRefusal::NotDelegable);
+        }
+        Ok(Self(raw.to_owned()))
+    }
+
+    /// The path, beginning with `/`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_unambiguous(raw: &str) -> bool {
+    let Some(segments) = raw.strip_prefix('/') else { return false };
+    raw.len() <= MAX_LEN
+        && segments.split('/').all(|segment| {
+            !segment.is_empty()
+                && segment != "."
+                && segment != ".."
+                && segment
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+        })
+}
+
+fn is_under(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Drops every pair whose decoded name contains `access_token` or names a component's appid; what
+/// is left keeps its order and its spelling.
+pub(crate) fn without_tokens(raw_query: &str) -> String {
+    let kept = raw_query.split('&').filter(|pair| {
+        let name = pair.split('=').next().unwrap_or_default();
+        let decoded = url::form_urlencoded::parse(name.as_bytes())
+            .next()
+            .map(|(name, _)| name.to_ascii_lowercase())
+            .unwrap_or_default();
+        !pair.is_empty() && !decoded.contains("access_token") && decoded != "component_appid"
+    });
+    kept.collect::<Vec<_>>().join("&")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn everyday_paths_pass() {
+        for path in [
+            "/cgi-bin/user/info",
+            "/cgi-bin/message/custom/send",
+            "/cgi-bin/media/upload",
+            "/wxa/getwxacodeunlimit",
+            "/cgi-bin/component/setprivacysetting",
+            "/wxa/some_api_of_next_month",
+        ] {
+            assert!(JudgedPath::judge(path).is_ok(), "{path}: {:?}", JudgedPath::judge(path));
+        }
+    }
+
+    #[test]
+    fn what_must_never_pass_does_not() {
+        for (path, refusal) in [
+            ("/cgi-bin/component/api_query_auth", PathRefusal::ComponentInterface),
+            ("/cgi-bin/component/api_component_token", PathRefusal::ComponentInterface),
+            ("/CGI-BIN/component/api_query_auth", PathRefusal::ComponentInterface),
+            ("/cgi-bin/Component/next_month", PathRefusal::ComponentInterface),
+            ("/cgi-bin/component", PathRefusal::ComponentInterface),
+            ("/cgi-bin/token", PathRefusal::TokenEndpoint),
+            ("/cgi-bin/stable_token", PathRefusal::TokenEndpoint),
+            ("/Cgi-Bin/Token", PathRefusal::TokenEndpoint),
+            ("/sns/oauth2/component/access_token", PathRefusal::TokenEndpoint),
+            ("/sns/jscode2session", PathRefusal::TokenEndpoint),
+        ] {
+            assert_eq!(JudgedPath::judge(path), Err(refusal), "{path}");
+        }
+    }
+
+    #[test]
+    fn spellings_that_could_be_read_in_two_ways_are_refused() {
+        for path in [
+            "",
+            "cgi-bin/user/info",
+            "//cgi-bin/user/info",
+            "/cgi-bin//user",
+            "/cgi-bin/user/",
+            "/cgi-bin/./user",
+            "/cgi-bin/../component",
+            "/cgi-bin/%63omponent/x",
+            "/cgi-bin/user;x=1",
+            "/cgi-bin\\component",
+            "/cgi-bin/user?x",
+            "/cgi-bin/user#x",
+            "/cgi-bin/us er",
+            "/cgi-bin/用户",
+            "/@evil.example/x",
+        ] {
+            assert_eq!(JudgedPath::judge(path), Err(PathRefusal::Spelling), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_tenant_cannot_bring_a_token_of_his_own() {
+        let query = "a=1&access_token=x&acc%65ss_token=y&Access_Token=z&component_access_token=u\
+                     &my_access_token_=v&component_appid=w&&b=%2F+2&action=create";
+        assert_eq!(without_tokens(query), "a=1&b=%2F+2&action=create");
+        assert_eq!(without_tokens(""), "");
+    }
+
+    proptest! {
+        #[test]
+        fn a_judged_path_means_the_same_to_a_url_parser(raw in "[/a-zA-Z0-9_.%;\\\\-]{0,40}") {
+            if let Ok(judged) = JudgedPath::judge(&raw) {
+                let url = url::Url::parse(&format!("https://host{}", judged.as_str()));
+                let url = url.expect("a judged path makes a URL");
+                prop_assert_eq!(url.path(), raw);
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Calls WeChat's API on an authorizer's behalf: same method, path, query, body and answer; the
+//! token is put in, and taken out of the answer again.
+
+use std::{io, time::Instant as Stopwatch};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt as _, stream};
+use http::{HeaderMap, Method, StatusCode, header::CONTENT_LENGTH};
+use lingpai_model::{Appid, Secret, authorizer::Authorizer, caller::TenantScope};
+use lingpai_storage::Db;
+use lingpai_wechat::{
+    call::errcode_in,
+    client::{ByteStream, Client, ForwardBody, ForwardRequest, ForwardResponse},
+    errcode::Errcode,
+};
+
+use crate::{
+    AuthorizerTokens, Error, JudgedPath, Result, error::found, path::without_tokens, scrub::scrub,
+};
+
+/// A request body up to this size is kept, so that the call can be made again with a newer token.
+const REPEATABLE_BODY: usize = 64 * 1024;
+
+/// An answer that ends within this size is looked at for an errcode. WeChat's errors are small.
+const LONGEST_ERROR: usize = 8 * 1024;
+
+/// Calls WeChat for tenants.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    db: Db,
+    wechat: Client,
+    tokens: AuthorizerTokens,
+}
+
+/// One call as the tenant made it.
+pub struct ProxyRequest {
+    /// Its method.
+    pub method: Method,
+    /// The raw path behind the proxy's own, beginning with `/`.
+    pub raw_path: String,
+    /// The raw query, without `?`.
+    pub raw_query: String,
+    /// Its headers; what must not go upstream is taken out on the way.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: ByteStream,
+}
+
+impl Proxy {
+    /// A service on `db` that calls `wechat`.
+    #[must_use]
+    pub fn new(db: Db, wechat: Client, tokens: AuthorizerTokens) -> Self {
+        Self { db, wechat, tokens }
+    }
+
+    /// Makes the call with the authorizer's token. When WeChat says that the token is stale, the
+    /// call was not executed: with a newer token it is made once more, if its body can be sent
+    /// again.
+    ///
+    /// # Errors
+    /// [`Error::AuthorizerNotFound`] for an account that is not the tenant's,
+    /// [`Error::PathRefused`], or what getting a token or reaching WeChat failed with. An error
+    /// *answer* of WeChat is no error here: it goes back as it came.
+    pub async fn call(
+        &self,
+        scope: &TenantScope,
+        appid: &Appid,
+        request: ProxyRequest,
+    ) -> Result<ForwardResponse> {
+        let read = self.db.cached_authorizer(scope, appid).await;
+        let authorizer = found(read, || Error::AuthorizerNotFound { appid: appid.clone() })?;
+        let path = JudgedPath::judge(&request.raw_path)?;
+        let started = Stopwatch::now();
+        let token = self.tokens.get(&authorizer).await?;
+        let (outgoing, repeat) = prepare(&path, request).await?;
+
+        let answer = self.forward(outgoing, &token).await?;
+        let answer = match (answer.errcode.is_some_and(Errcode::is_stale_token), repeat) {
+            (true, Some(again)) => {
+                let newer = self.tokens.after_rejection(&authorizer, &token).await?;
+                self.forward(again, &newer).await?
+            }
+            _ => answer,
+        };
+        log_call(&authorizer, &path, &answer, started);
+        Ok(answer.response)
+    }
+
+    async fn forward(&self, request: ForwardRequest, token: &Secret<String>) -> Result<Answer> {
+        let response = self.wechat.forward(request, token).await?;
+        let ForwardResponse { status, headers, body } = response;
+        let (errcode, body) = peek_errcode(&headers, body).await;
+        let body = scrub(body, token);
+        Ok(Answer { errcode, response: ForwardResponse { status, headers, body } })
+    }
+}
+
+struct Answer {
+    errcode: Option<Errcode>,
+    response: ForwardResponse,
+}
+
+/// The call as it goes out, and a second copy if its body could be kept.
+async fn prepare(
+    path: &JudgedPath,
+    request: ProxyRequest,
+) -> Result<(ForwardRequest, Option<ForwardRequest>)> {
+    let query = without_tokens(&request.raw_query);
+    let make = |body, headers| ForwardRequest {
+        method: request.method.clone(),
+        path: path.as_str().to_owned(),
+        query: query.clone(),
+        headers,
+        body,
+    };
+    let length = content_length(&request.headers);
+    let (head, rest) = read_ahead(request.body, REPEATABLE_BODY).await;
+    Ok(match rest {
+        None => {
+            let whole = || match head.is_empty() {
+                true => ForwardBody::Empty,
+                false => ForwardBody::Whole(head.clone()),
+            };
+            let again = make(whole(), request.headers.clone());
+            (make(whole(), request.headers), Some(again))
+        }
+        Some(rest) => {
+            let bytes = stream::once(async { Ok(head) }).chain(rest).boxed();
+            (make(ForwardBody::Stream { bytes, length }, request.headers), None)
+        }
+    })
+}
+
+/// Reads until `limit` bytes have come or the stream ends; the rest is `None` when it ended.
+///
+/// An error of the stream is part of the rest: it comes out again where it happened.
+async fn read_ahead(mut body: ByteStream, limit: usize) -> (Bytes, Option<ByteStream>) {
+    let mut head = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        match chunk {
+            Ok(chunk) if head.is_empty() && chunk.len() > limit => return (chunk, Some(body)),
+            Ok(chunk) => head.extend_from_slice(&chunk),
+            Err(error) => {
+                let failed = stream::once(async { io::Result::<Bytes>::Err(error) }).boxed();
+                return (head.freeze(), Some(failed));
+            }
+        }
+        if head.len() > limit {
+            return (head.freeze(), Some(body));
+        }
+    }
+    (head.freeze(), None)
+}
+
+/// Looks for an errcode in an answer that is short enough to be an error; the body stays whole.
+///
+/// WeChat answers errors with status 200 and any content type, so only the body tells.
+async fn peek_errcode(headers: &HeaderMap, body: ByteStream) -> (Option<Errcode>, ByteStream) {
+    if content_length(headers).is_some_and(|length| length > LONGEST_ERROR as u64) {
+        return (None, body);
+    }
+    let (head, rest) = read_ahead(body, LONGEST_ERROR).await;
+    let errcode = match rest {
+        None => errcode_in(&head),
+        Some(_) => None,
+    };
+    let first = stream::once(async { io::Result::<Bytes>::Ok(head) });
+    (errcode, first.chain(rest.unwrap_or_else(|| stream::empty().boxed())).boxed())
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn log_call(authorizer: &Authorizer, path: &JudgedPath, answer: &Answer, started: Stopwatch) {
+    let level_is_plain = answer.errcode.is_none() && answer.response.status == StatusCode::OK;
+    let errcode = answer.errcode.map(|code| code.0);
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    if level_is_plain {
+        tracing::debug!(
+            authorizer.appid = %authorizer.appid,
+            upstream.path = path.as_str(),
+            duration_ms,
+            "called {}",
+            path.as_str()
+        );
+    } else {
+        tracing::info!(
+            authorizer.appid = %authorizer.appid,
+            upstream.path = path.as_str(),
+            upstream.errcode = errcode,
+            upstream.status = answer.response.status.as_u16(),
+            duration_ms,
+            "WeChat refused {} for {}",
+            path.as_str(),
+            authorizer.appid
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(chunks: &[&'static str]) -> ByteStream {
+        let chunks: Vec<io::Result<Bytes>> =
+            chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect();
+        stream::iter(chunks).boxed()
+    }
+
+    async fn collect(mut body: ByteStream) -> Vec<u8> {
+        let mut whole = Vec::new();
+        while let Some(chunk) = body.next().await {
+            whole.extend_from_slice(&chunk.expect("no error in these bodies"));
+        }
+        whole
+    }
+
+    #[tokio::test]
+    async fn an_errcode_is_found_and_the_body_stays_whole() {
+        let chunks = ["{\"errcode\":40001,", "\"errmsg\":\"x\"}"];
+        let (errcode, rest) = peek_errcode(&HeaderMap::new(), body(&chunks)).await;
+        assert_eq!(errcode, Some(Errcode(40001)));
+        assert_eq!(collect(rest).await, chunks.concat().as_bytes());
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_is_not_collected() {
+        let long = "x".repeat(LONGEST_ERROR + 1);
+        let chunk: &'static str = Box::leak(long.into_boxed_str());
+        let (errcode, rest) = peek_errcode(&HeaderMap::new(), body(&[chunk, "y"])).await;
+        assert_eq!(errcode, None);
+        assert_eq!(collect(rest).await.len(), LONGEST_ERROR + 2);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_repeatable_up_to_its_limit() {
+        let (head, rest) = read_ahead(body(&["ab", "cd"]), 4).await;
+        assert_eq!((head.as_ref(), rest.is_none()), (b"abcd".as_ref(), true));
+        let (head, rest) = read_ahead(body(&["ab", "cde", "f"]), 4).await;
+        assert_eq!(head.as_ref(), b"abcde");
+        assert_eq!(collect(rest.expect("more is to come")).await, b"f");
+    }
+}

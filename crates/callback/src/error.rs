@@ -1,0 +1,38 @@
+/// Why a push is not answered with `success`.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It does not verify. Which check failed is not told, so this carries nothing.
+    #[error("the push does not verify")]
+    Unverified,
+    /// It could not be recorded, or nobody knows whether it was: WeChat shall repeat it.
+    #[error("the push could not be recorded")]
+    Unrecorded(#[source] lingpai_storage::Error),
+}
+
+impl Refusal {
+    /// Whether repeating the same push cannot help.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Unverified)
+    }
+}
+
+/// What can go wrong while acting on a recorded push.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A recorded push no longer reads as what it was recorded as.
+    #[error("the recorded push {id} cannot be read")]
+    Unreadable {
+        /// Which push.
+        id: lingpai_model::id::PushId,
+        /// Why.
+        #[source]
+        source: lingpai_wechat::push::PushError,
+    },
+    /// The grant's part failed.
+    #[error(transparent)]
+    Authorizer(#[from] lingpai_authorizer::Error),
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] lingpai_storage::Error),
+}

@@ -1,0 +1,123 @@
+//! What a push sets in motion, after it was answered.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+use futures_util::future::try_join_all;
+use lingpai_authorizer::Grants;
+use lingpai_model::{
+    Instant,
+    authorization::Authorization,
+    component::Component,
+    exchange::{CodeOffer, CodeSource},
+    push::Push,
+};
+use lingpai_storage::Db;
+use lingpai_wechat::push::component::{ComponentPush, Grant, InfoType};
+
+use crate::Error;
+
+/// How many pushes one turn claims.
+const BATCH: u64 = 16;
+
+/// How long a claim holds; a worker that died gives its pushes back after this.
+const CLAIM_TTL: Duration = Duration::from_secs(30);
+
+/// How long a push waits after a failed attempt, by number of attempts before.
+const RETRY_PAUSES: [Duration; 6] = [
+    Duration::from_secs(2),
+    Duration::from_secs(10),
+    Duration::from_secs(60),
+    Duration::from_secs(300),
+    Duration::from_secs(1800),
+    Duration::from_secs(7200),
+];
+
+/// Acts on recorded pushes.
+#[derive(Debug, Clone)]
+pub struct Processor {
+    db: Db,
+    grants: Grants,
+}
+
+impl Processor {
+    /// A service on `db`.
+    #[must_use]
+    pub fn new(db: Db, grants: Grants) -> Self {
+        Self { db, grants }
+    }
+
+    /// Claims some pushes and acts on them; returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the claims could not be made or ended. A push that fails is logged
+    /// and tried again later; it does not hold up the others.
+    pub async fn run_once(&self) -> Result<usize, Error> {
+        let tx = self.db.begin().await?;
+        let claimed = tx.pushes().claim(BATCH, CLAIM_TTL).await?;
+        tx.commit().await?;
+        // Side by side: a push that has to wait for WeChat holds up none of the others.
+        try_join_all(claimed.iter().map(|push| self.work_on(push))).await?;
+        Ok(claimed.len())
+    }
+
+    async fn work_on(&self, push: &Push) -> Result<(), Error> {
+        match self.act_on(push).await {
+            Ok(()) => {
+                let tx = self.db.begin().await?;
+                tx.pushes().mark_done(push).await?;
+                Ok(tx.commit().await?)
+            }
+            Err(error) => self.postpone(push, &error).await,
+        }
+    }
+
+    async fn act_on(&self, push: &Push) -> Result<(), Error> {
+        let component = self.db.components().get(&push.component_id).await?;
+        let message = ComponentPush::parse(push.payload.expose())
+            .map_err(|source| Error::Unreadable { id: push.id.clone(), source })?;
+        let issued_at = message
+            .create_time
+            .and_then(|secs| DateTime::from_timestamp(secs, 0))
+            .unwrap_or(push.received_at);
+        match message.info {
+            InfoType::Authorized(grant) | InfoType::UpdateAuthorized(grant) => {
+                Ok(self.grants.redeem(offer(&component, grant, issued_at)).await?)
+            }
+            InfoType::Unauthorized { authorizer_appid } => {
+                Ok(self.grants.withdraw(&component, &authorizer_appid, issued_at).await?)
+            }
+            // Recorded by a release that acted on it; this one keeps it.
+            _ => Ok(()),
+        }
+    }
+
+    async fn postpone(&self, push: &Push, error: &Error) -> Result<(), Error> {
+        let attempt = usize::try_from(push.attempts).unwrap_or(usize::MAX);
+        let tx = self.db.begin().await?;
+        match RETRY_PAUSES.get(attempt) {
+            Some(pause) => {
+                tracing::warn!(push.id = %push.id, %error, "acting on push {} failed; it will be tried again", push.id);
+                tx.pushes().schedule_retry(push, *pause, &error.to_string()).await?;
+            }
+            None => {
+                tracing::error!(push.id = %push.id, %error, "acting on push {} failed for good", push.id);
+                tx.pushes().mark_failed(push, &error.to_string()).await?;
+            }
+        }
+        Ok(tx.commit().await?)
+    }
+}
+
+fn offer(component: &Component, grant: Grant, granted_at: Instant) -> CodeOffer {
+    let digest = grant.pre_auth_code.as_ref().map(Authorization::pre_auth_code_digest);
+    CodeOffer {
+        component_id: component.id.clone(),
+        authorization_code: grant.authorization_code,
+        source: CodeSource::Push {
+            authorizer_appid: grant.authorizer_appid,
+            pre_auth_code_digest: digest,
+            granted_at,
+        },
+    }
+}

@@ -1,0 +1,120 @@
+use std::sync::Arc;
+
+use lingpai_model::Appid;
+use lingpai_wechat::{client::ClientError, crypt::CryptError};
+
+/// What can go wrong while keeping a component's tickets and token.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such component is registered here.
+    #[error("no component {appid} is registered")]
+    ComponentNotFound {
+        /// The appid that was asked for.
+        appid: Appid,
+    },
+    /// A component of this appid is registered already.
+    #[error("component {appid} is registered already")]
+    ComponentExists {
+        /// The appid that was to be registered.
+        appid: Appid,
+    },
+    /// The 消息加解密Key is not one.
+    #[error("the encoding_aes_key is not usable")]
+    BadEncodingAesKey(#[source] CryptError),
+    /// No ticket is at hand that WeChat would still take.
+    #[error("no component_verify_ticket of the last 12 hours is stored for component {appid}")]
+    TicketMissing {
+        /// The component without a ticket.
+        appid: Appid,
+    },
+    /// Another instance holds the lease and did not finish in time.
+    #[error("another instance is refreshing {what} and has not finished")]
+    RefreshBusy {
+        /// The name of the lease.
+        what: String,
+    },
+    /// A refresh that several callers waited for failed.
+    #[error(transparent)]
+    Shared(#[from] Arc<Error>),
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] lingpai_storage::Error),
+    /// WeChat refused, stayed silent or spoke nonsense.
+    #[error(transparent)]
+    Wechat(#[from] ClientError),
+}
+
+/// How a call to WeChat went wrong, for those who answer for it without knowing the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamFault {
+    /// WeChat did not answer in time.
+    Silent,
+    /// No connection could be made, or it broke.
+    Unreachable,
+    /// WeChat refused.
+    Refused {
+        /// Its number.
+        errcode: i64,
+        /// Its words, bounded and cleaned.
+        errmsg: String,
+        /// What the number means, if the table of codes knows it.
+        meaning: Option<&'static str>,
+    },
+    /// WeChat's answer makes no sense.
+    Garbled,
+    /// A body is larger than we hold: an answer, or one that was to be passed on.
+    TooLarge,
+    /// Our own side is set up wrongly.
+    Misconfigured,
+}
+
+impl From<&ClientError> for UpstreamFault {
+    fn from(error: &ClientError) -> Self {
+        match error {
+            ClientError::Timeout { .. } => Self::Silent,
+            ClientError::Unreachable { .. } => Self::Unreachable,
+            ClientError::Rejected { errcode, errmsg, .. } => Self::Refused {
+                errcode: errcode.0,
+                errmsg: errmsg.clone(),
+                meaning: errcode.meaning_en(),
+            },
+            ClientError::Garbled { .. } => Self::Garbled,
+            ClientError::TooLarge { .. } => Self::TooLarge,
+            ClientError::Misconfigured { .. } => Self::Misconfigured,
+        }
+    }
+}
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// Whether the same attempt may succeed a little later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::RefreshBusy { .. } | Self::TicketMissing { .. } => true,
+            Self::ComponentNotFound { .. }
+            | Self::ComponentExists { .. }
+            | Self::BadEncodingAesKey(_) => false,
+            Self::Shared(error) => error.is_transient(),
+            Self::Storage(error) => error.is_transient(),
+            Self::Wechat(error) => error.is_transient(),
+        }
+    }
+
+    /// What WeChat itself said, if that is what failed.
+    #[must_use]
+    pub fn wechat(&self) -> Option<&ClientError> {
+        match self {
+            Self::Wechat(error) => Some(error),
+            Self::Shared(error) => error.wechat(),
+            Self::ComponentNotFound { .. }
+            | Self::ComponentExists { .. }
+            | Self::BadEncodingAesKey(_)
+            | Self::TicketMissing { .. }
+            | Self::RefreshBusy { .. }
+            | Self::Storage(_) => None,
+        }
+    }
+}
