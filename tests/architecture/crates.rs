@@ -94,9 +94,9 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "tests",
-        may_use: &["model", "server", "emulator"],
+        may_use: &["model", "server", "emulator", "storage"],
         calls_wechat: false,
-        why: "sees the product from outside",
+        why: "sees the product from outside; of storage only the making of a fresh database",
     },
 ];
 

@@ -11,7 +11,6 @@ const EXPOSED: &[(&str, &str)] = &[
     ("crates/wechat/src/client/", "the request that needs it"),
     ("crates/model/src/", "digests, and the text of a new key"),
     ("crates/storage/src/seal.rs", "sealing"),
-    ("crates/storage/src/db/key_check.rs", "the word by which a master key is known; no secret"),
     (
         "crates/component-token/src/components.rs",
         "a message key is refused at the door if it is none",
@@ -23,6 +22,7 @@ const EXPOSED: &[(&str, &str)] = &[
     ("crates/authorizer/src/scrub.rs", "looks for our token in answers, to take it out"),
     ("crates/callback/src/component_push.rs", "the message key goes into the cipher"),
     ("crates/callback/src/processor.rs", "a push that was kept is parsed"),
+    ("crates/api/src/admin/api_keys.rs", "a new API key is handed out, once"),
     ("crates/server/src/cli.rs", "a new operator key is printed, once"),
     ("crates/server/src/database.rs", "the URL goes into the connection"),
     (

@@ -256,20 +256,20 @@ impl Authorizations {
             return Ok(false);
         }
         let now = self.clock.now();
+        let id = authorization.id;
+        // One transaction: a browser that hangs up in between must not use up its state for nothing.
         let tx = self.db.begin().await?;
-        let is_ours =
-            tx.authorizations().system_close_visit(&authorization.id, &state, now).await?;
-        tx.commit().await?;
-        if !is_ours {
+        if !tx.authorizations().system_close_visit(&id, &state, now).await? {
             return Ok(false);
         }
-        let source = CodeSource::Browser { authorization_id: authorization.id, returned_at: now };
         let offer = CodeOffer {
             component_id: authorization.component_id,
             authorization_code: brought.authorization_code,
-            source,
+            source: CodeSource::Browser { authorization_id: id, returned_at: now },
         };
-        self.grants.redeem(offer).await?;
+        let exchange = tx.exchanges().offer(&offer, now).await?;
+        tx.commit().await?;
+        self.grants.carry_through(exchange).await?;
         Ok(true)
     }
 

@@ -102,8 +102,13 @@ impl Grants {
         let tx = self.work.db.begin().await?;
         let exchange = tx.exchanges().offer(&offer, self.work.clock.now()).await?;
         tx.commit().await?;
+        self.carry_through(exchange).await
+    }
+
+    /// Waits until an exchange is over, or until it has failed for now.
+    pub(crate) async fn carry_through(&self, exchange: Exchange) -> Result<()> {
         let mut state = exchange.state;
-        // A flight that was under way may have begun before it could know of this offer.
+        // A flight that was under way may have begun before it could know of the latest offer.
         for _ in 0..ROUNDS {
             if state.is_over() {
                 break;

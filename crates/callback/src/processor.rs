@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::DateTime;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use lingpai_authorizer::Grants;
 use lingpai_model::{
     Instant,
@@ -50,14 +50,18 @@ impl Processor {
     /// Claims some pushes and acts on them; returns how many.
     ///
     /// # Errors
-    /// [`Error::Storage`] when the claims could not be made or ended. A push that fails is logged
+    /// [`Error::Storage`] when the claims could not be made. A push that fails is logged
     /// and tried again later; it does not hold up the others.
     pub async fn run_once(&self) -> Result<usize, Error> {
         let tx = self.db.begin().await?;
         let claimed = tx.pushes().claim(BATCH, CLAIM_TTL).await?;
         tx.commit().await?;
         // Side by side: a push that has to wait for WeChat holds up none of the others.
-        try_join_all(claimed.iter().map(|push| self.work_on(push))).await?;
+        for recorded in join_all(claimed.iter().map(|push| self.work_on(push))).await {
+            if let Err(error) = recorded {
+                tracing::warn!(%error, "how a push went could not be recorded; it comes back when its claim ends");
+            }
+        }
         Ok(claimed.len())
     }
 

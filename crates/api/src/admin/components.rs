@@ -1,0 +1,265 @@
+use lingpai_component_token::{ComponentTokens, Components, NewComponent, Tickets};
+use lingpai_model::{
+    Appid, Instant, Secret,
+    clock::SharedClock,
+    component::{Component, Ticket},
+};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+    types::Example,
+};
+use url::Url;
+
+use super::Group;
+use crate::{
+    answer::{Accepted, Created},
+    auth::OperatorAuth,
+    input::Input,
+    page::{self, PageView},
+    problem::{Code, Problem, Result},
+    token::TokenHealthView,
+};
+
+pub(crate) struct ComponentsApi {
+    pub(super) components: Components,
+    pub(super) tickets: Tickets,
+    pub(super) tokens: ComponentTokens,
+    pub(super) clock: SharedClock,
+    pub(super) public_url: Url,
+}
+
+/// A component to register, as WeChat's console shows it.
+#[derive(Object)]
+#[oai(rename = "NewComponent", example)]
+struct NewComponentInput {
+    /// Its appid.
+    #[oai(validator(min_length = 1, max_length = 64))]
+    appid: String,
+    /// The name people read, also administrators on the authorization page.
+    #[oai(validator(min_length = 1, max_length = 64))]
+    name: String,
+    /// The component secret (AppSecret).
+    #[oai(validator(min_length = 1, max_length = 128))]
+    appsecret: String,
+    /// 消息校验Token.
+    #[oai(validator(min_length = 1, max_length = 128))]
+    push_token: String,
+    /// 消息加解密Key: 43 characters.
+    #[oai(validator(min_length = 43, max_length = 43))]
+    encoding_aes_key: String,
+}
+
+impl Example for NewComponentInput {
+    fn example() -> Self {
+        Self {
+            appid: "wx1f0e2d3c4b5a6978".to_owned(),
+            name: "Corner Shop Services".to_owned(),
+            appsecret: "the AppSecret of the console".to_owned(),
+            push_token: "the Token of the console".to_owned(),
+            encoding_aes_key: "a".repeat(43),
+        }
+    }
+}
+
+/// A component: one registered third-party platform (第三方平台).
+#[derive(Debug, Object)]
+#[oai(rename = "ComponentSummary")]
+struct ComponentSummary {
+    /// Its appid.
+    appid: String,
+    /// The name people read.
+    name: String,
+    /// What to enter as 授权事件接收URL in WeChat's console.
+    events_url: String,
+    /// What to enter as 消息与事件接收URL in WeChat's console, `$APPID$` included.
+    messages_url: String,
+    /// When it was registered here.
+    created_at: Instant,
+}
+
+/// A component with its health.
+#[derive(Debug, Object)]
+#[oai(rename = "Component")]
+struct ComponentView {
+    /// Its appid.
+    appid: String,
+    /// The name people read.
+    name: String,
+    /// What to enter as 授权事件接收URL in WeChat's console.
+    events_url: String,
+    /// What to enter as 消息与事件接收URL in WeChat's console, `$APPID$` included.
+    messages_url: String,
+    /// When it was registered here.
+    created_at: Instant,
+    /// The newest ticket that WeChat still honours; null when there is none.
+    #[oai(nullable)]
+    ticket: Option<TicketView>,
+    /// How its `component_access_token` stands.
+    component_access_token: TokenHealthView,
+}
+
+/// A `component_verify_ticket`, without the ticket.
+#[derive(Debug, Object)]
+#[oai(rename = "Ticket")]
+struct TicketView {
+    /// When its push reached us.
+    received_at: Instant,
+    /// When WeChat issued it.
+    issued_at: Instant,
+    /// Seconds since WeChat issued it. WeChat pushes one every ten minutes.
+    age_secs: u64,
+}
+
+#[OpenApi(tag = "Group::Components")]
+impl ComponentsApi {
+    /// Register a component.
+    ///
+    /// Enter the two URLs of the answer in WeChat's console; tickets arrive within ten minutes. For
+    /// operators.
+    #[oai(path = "/components", method = "post", operation_id = "create_component")]
+    async fn create(
+        &self,
+        _auth: OperatorAuth,
+        input: Input<NewComponentInput>,
+    ) -> Result<Created<ComponentView>> {
+        let component = self.components.create(NewComponent::try_from(input.0)?).await?;
+        Ok(Created(self.view(component).await?))
+    }
+
+    /// List the components.
+    ///
+    /// Oldest first. For operators.
+    #[oai(path = "/components", method = "get", operation_id = "list_components")]
+    async fn list(
+        &self,
+        _auth: OperatorAuth,
+        /// At most this many items, 1 to 100; 20 if absent.
+        limit: Query<Option<u64>>,
+        /// `next` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<PageView<ComponentSummary>>> {
+        let page = page::request(*limit, cursor.as_deref())?;
+        let found = self.components.list(&page).await?;
+        Ok(Json(PageView::of(found, |component| self.summary(component))))
+    }
+
+    /// Look up one component.
+    ///
+    /// With the age of its ticket and the state of its token. For operators.
+    #[oai(path = "/components/:appid", method = "get", operation_id = "get_component")]
+    async fn get(&self, _auth: OperatorAuth, appid: Path<String>) -> Result<Json<ComponentView>> {
+        let component = self.components.get(&component_appid(&appid)?).await?;
+        Ok(Json(self.view(component).await?))
+    }
+
+    /// Ask WeChat to push tickets.
+    ///
+    /// WeChat then pushes a ticket every ten minutes, to the event URL in its console. Asking twice
+    /// does no harm. For operators.
+    #[oai(
+        path = "/components/:appid/ticket-push",
+        method = "post",
+        operation_id = "start_ticket_push"
+    )]
+    async fn start_ticket_push(
+        &self,
+        _auth: OperatorAuth,
+        appid: Path<String>,
+    ) -> Result<Accepted> {
+        let component = self.components.get(&component_appid(&appid)?).await?;
+        self.tokens.start_push_ticket(&component).await?;
+        Ok(Accepted)
+    }
+
+    async fn view(&self, component: Component) -> Result<ComponentView> {
+        let ticket = match self.tickets.newest(&component).await.map_err(Problem::from) {
+            Ok(ticket) => Some(TicketView::of(&ticket, self.clock.now())),
+            Err(problem) if problem.code() == Code::TicketMissing => None,
+            Err(problem) => return Err(problem),
+        };
+        let component_access_token = self.tokens.health(&component).await?.into();
+        let summary = self.summary(component);
+        Ok(ComponentView {
+            appid: summary.appid,
+            name: summary.name,
+            events_url: summary.events_url,
+            messages_url: summary.messages_url,
+            created_at: summary.created_at,
+            ticket,
+            component_access_token,
+        })
+    }
+
+    fn summary(&self, component: Component) -> ComponentSummary {
+        let appid = component.appid.to_string();
+        let base = self.public_url.as_str().trim_end_matches('/');
+        ComponentSummary {
+            events_url: format!("{base}/wechat/components/{appid}/events"),
+            messages_url: format!("{base}/wechat/components/{appid}/authorizers/$APPID$/events"),
+            appid,
+            name: component.name,
+            created_at: component.created_at,
+        }
+    }
+}
+
+fn component_appid(text: &str) -> Result<Appid> {
+    Appid::parse(text).map_err(|_| Problem::component_not_found())
+}
+
+impl TryFrom<NewComponentInput> for NewComponent {
+    type Error = Problem;
+
+    fn try_from(input: NewComponentInput) -> Result<Self> {
+        let appid = Appid::parse(&input.appid)
+            .map_err(|error| Problem::invalid_field("appid", error.to_string()))?;
+        Ok(Self {
+            appid,
+            name: input.name,
+            appsecret: Secret::from(input.appsecret),
+            push_token: Secret::from(input.push_token),
+            encoding_aes_key: Secret::from(input.encoding_aes_key),
+        })
+    }
+}
+
+impl TicketView {
+    fn of(ticket: &Ticket, now: Instant) -> Self {
+        let age = (now - ticket.issued_at).num_seconds();
+        Self {
+            received_at: ticket.received_at,
+            issued_at: ticket.issued_at,
+            age_secs: u64::try_from(age).unwrap_or(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lingpai_model::{clock::Entropy, id::ComponentId};
+
+    use super::*;
+
+    #[test]
+    fn a_ticket_from_a_clock_ahead_of_ours_is_of_age_zero() {
+        let at = chrono::DateTime::UNIX_EPOCH;
+        let ticket = |issued_at| Ticket {
+            component_id: ComponentId::new(at, &Entropy::seeded(1)),
+            value: Secret::from("canary"),
+            issued_at,
+            received_at: at,
+        };
+        let minute = chrono::Duration::minutes(1);
+        assert_eq!(TicketView::of(&ticket(at - minute), at).age_secs, 60);
+        assert_eq!(TicketView::of(&ticket(at + minute), at).age_secs, 0);
+    }
+
+    #[test]
+    fn an_impossible_appid_is_a_fault_of_its_field() {
+        let input = NewComponentInput { appid: "wx/1".to_owned(), ..NewComponentInput::example() };
+        let problem = NewComponent::try_from(input).unwrap_err();
+        assert_eq!(problem.code(), Code::InvalidField);
+    }
+}

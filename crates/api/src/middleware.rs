@@ -1,0 +1,14 @@
+//! What happens around every request, whichever route it takes.
+
+mod bounded;
+mod headers;
+mod measure;
+mod observe;
+mod request_id;
+
+pub(crate) use bounded::{Bounded, until_silent};
+pub(crate) use observe::{Cause, Observed};
+pub(crate) use request_id::RequestId;
+
+pub use measure::{REQUEST_SECONDS, REQUESTS_TOTAL};
+pub use request_id::REQUEST_ID_HEADER;

@@ -1,0 +1,137 @@
+//! The outermost layer: names the request, catches panics, makes answers of errors, measures, and
+//! writes the one line per request. It knows the route's pattern, never the query.
+
+use std::{any::Any, panic::AssertUnwindSafe, time::Instant};
+
+use futures_util::FutureExt as _;
+use lingpai_model::clock::Entropy;
+use poem::{Endpoint, IntoEndpoint, IntoResponse, PathPattern, Request, Response};
+use tracing::{Instrument as _, field::Empty};
+
+use super::{REQUEST_ID_HEADER, RequestId, headers, measure};
+use crate::problem::Problem;
+
+/// Why an answer is our fault, for the log. Rides on the answer, invisible to clients.
+#[derive(Debug, Clone)]
+pub(crate) struct Cause(String);
+
+impl Cause {
+    pub(crate) fn new(cause: impl Into<String>) -> Self {
+        Self(cause.into())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An endpoint whose every request is named, guarded, measured and logged; it never fails.
+pub(crate) struct Observed<E> {
+    inner: E,
+    entropy: Entropy,
+}
+
+impl<E: Endpoint> Observed<E> {
+    pub(crate) fn new(inner: impl IntoEndpoint<Endpoint = E>, entropy: Entropy) -> Self {
+        Self { inner: inner.into_endpoint(), entropy }
+    }
+
+    /// The answer, whatever happens inside, and the pattern of the route it came from.
+    async fn answer(&self, request: Request, id: &RequestId) -> (Response, String) {
+        let answered = AssertUnwindSafe(self.inner.call(request)).catch_unwind().await;
+        let (answer, pattern) = match answered {
+            Ok(Ok(output)) => {
+                let answer = output.into_response();
+                let pattern = answer.data::<PathPattern>().cloned();
+                (answer, pattern)
+            }
+            Ok(Err(error)) => {
+                let pattern = error.data::<PathPattern>().cloned();
+                (Problem::of_framework(error).into_answer(id), pattern)
+            }
+            Err(panic) => (Problem::panicked(text_of(&*panic)).into_answer(id), None),
+        };
+        (answer, pattern.map_or_else(|| "unmatched".to_owned(), |pattern| pattern.0.to_string()))
+    }
+}
+
+impl<E: Endpoint> Endpoint for Observed<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let started = Instant::now();
+        let id = RequestId::draw(&self.entropy);
+        request.extensions_mut().insert(id.clone());
+        let method = measure::method_label(request.method());
+        let span = tracing::info_span!(
+            "request",
+            request.id = id.as_str(),
+            tenant.id = Empty,
+            operator.id = Empty
+        );
+        let answer = async {
+            let (mut answer, route) = self.answer(request, &id).await;
+            answer.headers_mut().insert(REQUEST_ID_HEADER, id.header());
+            headers::secure(&mut answer);
+            let took = started.elapsed();
+            measure::record(&route, method, answer.status(), took);
+            let status = answer.status().as_u16();
+            if status >= 500
+                && let Some(cause) = answer.data::<Cause>()
+            {
+                tracing::error!(error = cause.as_str(), "{method} {route} failed");
+            }
+            let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(
+                http.method = method,
+                http.route = route,
+                http.status = status,
+                duration_ms,
+                "{method} {route} {status}"
+            );
+            answer
+        };
+        Ok(answer.instrument(span).await)
+    }
+}
+
+/// What a panic said, if it said it in words.
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::{Route, endpoint::make_sync, get, http::HeaderValue, test::TestClient};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_gets_an_id_of_ours_whatever_it_brings() {
+        let echo = make_sync(|request| RequestId::of(&request).as_str().to_owned());
+        let route = Route::new().at("/", get(echo));
+        let client = TestClient::new(Observed::new(route, Entropy::seeded(1)));
+        let brought = HeaderValue::from_static("mine");
+        let answer = client.get("/").header(REQUEST_ID_HEADER, brought).send().await.0;
+        let named = answer.header("lingpai-request-id").unwrap().to_owned();
+        assert_eq!(named.len(), 32);
+        let seen = answer.into_body().into_bytes_limit(100).await.unwrap();
+        assert_eq!(seen, named.as_bytes());
+    }
+
+    #[tokio::test]
+    async fn answers_carry_the_security_headers_unless_they_bring_their_own() {
+        let own =
+            make_sync(|_| Response::builder().header("Referrer-Policy", "origin").body("own"));
+        let route = Route::new().at("/", get(own));
+        let client = TestClient::new(Observed::new(route, Entropy::seeded(1)));
+        let answer = client.get("/").send().await;
+        answer.assert_header("x-content-type-options", "nosniff");
+        answer.assert_header("cache-control", "no-store");
+        answer.assert_header_all("referrer-policy", ["origin"]);
+        let missing = client.get("/missing").send().await;
+        missing.assert_header("referrer-policy", "no-referrer");
+        missing.assert_header_exist("content-security-policy");
+    }
+}

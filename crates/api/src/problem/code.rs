@@ -1,0 +1,199 @@
+use poem::http::StatusCode;
+
+/// Every refusal of ours that a client may meet: stable names and numbers, never used again for
+/// something else. Our numbers stay in 79xxxxx, where WeChat's own tables have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// No valid key was shown.
+    Unauthenticated,
+    /// The key lacks the scope.
+    ScopeMissing,
+    /// No such authorizer, or not the caller's.
+    AuthorizerNotFound,
+    /// No such component is registered.
+    ComponentNotFound,
+    /// No such tenant.
+    TenantNotFound,
+    /// No such authorization, or not the caller's.
+    AuthorizationNotFound,
+    /// The tenant has no such API key.
+    ApiKeyNotFound,
+    /// The account withdrew its grant.
+    AuthorizerRevoked,
+    /// Nothing is served under this path.
+    RouteNotFound,
+    /// The path is served, but not with this method.
+    MethodNotAllowed,
+    /// The request cannot be read at all.
+    InvalidRequest,
+    /// One field or parameter is not acceptable.
+    InvalidField,
+    /// The body is larger than accepted.
+    BodyTooLarge,
+    /// The body is of another type than accepted.
+    UnsupportedMediaType,
+    /// The body did not come in time.
+    BodyTimeout,
+    /// The component is registered already.
+    ComponentExists,
+    /// The path may not be called through lingpai.
+    PathRefused,
+    /// The account granted no API permission.
+    NoApiPermission,
+    /// The start page of an authorization was opened too often.
+    LinkExhausted,
+    /// WeChat refused.
+    UpstreamRejected,
+    /// No usable ticket is stored, so there is no component token.
+    TicketMissing,
+    /// WeChat did not answer in time.
+    UpstreamTimeout,
+    /// WeChat could not be reached.
+    UpstreamUnreachable,
+    /// WeChat's answer makes no sense.
+    UpstreamGarbled,
+    /// Our database did not answer in time.
+    Unavailable,
+    /// Another instance is refreshing the token and has not finished.
+    RefreshBusy,
+    /// Our fault; only the request id is told.
+    Internal,
+}
+
+impl Code {
+    /// All codes.
+    pub const ALL: [Self; 27] = [
+        Self::Unauthenticated,
+        Self::ScopeMissing,
+        Self::AuthorizerNotFound,
+        Self::ComponentNotFound,
+        Self::TenantNotFound,
+        Self::AuthorizationNotFound,
+        Self::ApiKeyNotFound,
+        Self::AuthorizerRevoked,
+        Self::RouteNotFound,
+        Self::MethodNotAllowed,
+        Self::InvalidRequest,
+        Self::InvalidField,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::BodyTimeout,
+        Self::ComponentExists,
+        Self::PathRefused,
+        Self::NoApiPermission,
+        Self::LinkExhausted,
+        Self::UpstreamRejected,
+        Self::TicketMissing,
+        Self::UpstreamTimeout,
+        Self::UpstreamUnreachable,
+        Self::UpstreamGarbled,
+        Self::Unavailable,
+        Self::RefreshBusy,
+        Self::Internal,
+    ];
+
+    /// As problems write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The HTTP status it is answered with.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        self.row().1
+    }
+
+    /// Its number for clients that only read `errcode`.
+    #[must_use]
+    pub fn errcode(self) -> i64 {
+        self.row().2
+    }
+
+    /// What it says in a few words, the same for every occurrence.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        self.row().3
+    }
+
+    /// After how many seconds it makes sense to try again, where it does.
+    #[must_use]
+    pub fn retry_after_secs(self) -> Option<u32> {
+        match self {
+            Self::TicketMissing => Some(60),
+            Self::UpstreamTimeout | Self::UpstreamUnreachable => Some(5),
+            Self::Unavailable | Self::RefreshBusy => Some(2),
+            Self::Unauthenticated
+            | Self::ScopeMissing
+            | Self::AuthorizerNotFound
+            | Self::ComponentNotFound
+            | Self::TenantNotFound
+            | Self::AuthorizationNotFound
+            | Self::ApiKeyNotFound
+            | Self::AuthorizerRevoked
+            | Self::RouteNotFound
+            | Self::MethodNotAllowed
+            | Self::InvalidRequest
+            | Self::InvalidField
+            | Self::BodyTooLarge
+            | Self::UnsupportedMediaType
+            | Self::BodyTimeout
+            | Self::ComponentExists
+            | Self::PathRefused
+            | Self::NoApiPermission
+            | Self::LinkExhausted
+            | Self::UpstreamRejected
+            | Self::UpstreamGarbled
+            | Self::Internal => None,
+        }
+    }
+
+    #[rustfmt::skip]
+    fn row(self) -> (&'static str, StatusCode, i64, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::Unauthenticated => ("unauthenticated", S::UNAUTHORIZED, 7_900_001, "No valid key"),
+            Self::ScopeMissing => ("scope_missing", S::FORBIDDEN, 7_900_003, "The key lacks a scope"),
+            Self::AuthorizerNotFound => ("authorizer_not_found", S::NOT_FOUND, 7_900_004, "No such authorizer"),
+            Self::ComponentNotFound => ("component_not_found", S::NOT_FOUND, 7_900_005, "No such component"),
+            Self::TenantNotFound => ("tenant_not_found", S::NOT_FOUND, 7_900_006, "No such tenant"),
+            Self::AuthorizationNotFound => ("authorization_not_found", S::NOT_FOUND, 7_900_007, "No such authorization"),
+            Self::ApiKeyNotFound => ("api_key_not_found", S::NOT_FOUND, 7_900_008, "No such API key"),
+            Self::AuthorizerRevoked => ("authorizer_revoked", S::CONFLICT, 7_900_009, "The account withdrew its grant"),
+            Self::RouteNotFound => ("route_not_found", S::NOT_FOUND, 7_900_010, "Nothing is served here"),
+            Self::MethodNotAllowed => ("method_not_allowed", S::METHOD_NOT_ALLOWED, 7_900_011, "Not with this method"),
+            Self::InvalidRequest => ("invalid_request", S::BAD_REQUEST, 7_900_012, "The request cannot be read"),
+            Self::InvalidField => ("invalid_field", S::UNPROCESSABLE_ENTITY, 7_900_013, "A field is not acceptable"),
+            Self::BodyTooLarge => ("body_too_large", S::PAYLOAD_TOO_LARGE, 7_900_014, "The body is too large"),
+            Self::UnsupportedMediaType => ("unsupported_media_type", S::UNSUPPORTED_MEDIA_TYPE, 7_900_015, "The body is of another type"),
+            Self::BodyTimeout => ("body_timeout", S::REQUEST_TIMEOUT, 7_900_016, "The body did not come in time"),
+            Self::ComponentExists => ("component_exists", S::CONFLICT, 7_900_017, "The component is registered already"),
+            Self::PathRefused => ("path_refused", S::FORBIDDEN, 7_900_018, "The path may not be called"),
+            Self::NoApiPermission => ("no_api_permission", S::FORBIDDEN, 7_900_019, "The account granted no API permission"),
+            Self::LinkExhausted => ("link_exhausted", S::CONFLICT, 7_900_020, "The link was opened too often"),
+            Self::UpstreamRejected => ("upstream_rejected", S::BAD_GATEWAY, 7_900_052, "WeChat refused"),
+            Self::TicketMissing => ("ticket_missing", S::SERVICE_UNAVAILABLE, 7_900_053, "No ticket from WeChat yet"),
+            Self::UpstreamTimeout => ("upstream_timeout", S::GATEWAY_TIMEOUT, 7_900_054, "WeChat did not answer in time"),
+            Self::UpstreamUnreachable => ("upstream_unreachable", S::BAD_GATEWAY, 7_900_055, "WeChat could not be reached"),
+            Self::UpstreamGarbled => ("upstream_garbled", S::BAD_GATEWAY, 7_900_056, "WeChat's answer makes no sense"),
+            Self::Unavailable => ("unavailable", S::SERVICE_UNAVAILABLE, 7_900_057, "The database is not available"),
+            Self::RefreshBusy => ("refresh_busy", S::SERVICE_UNAVAILABLE, 7_900_058, "A token is being refreshed"),
+            Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, 7_900_099, "Our fault"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_are_never_shared() {
+        let names: BTreeSet<_> = Code::ALL.into_iter().map(Code::as_str).collect();
+        let numbers: BTreeSet<_> = Code::ALL.into_iter().map(Code::errcode).collect();
+        assert_eq!((names.len(), numbers.len()), (Code::ALL.len(), Code::ALL.len()));
+        assert!(numbers.iter().all(|number| (7_900_000..7_901_000).contains(number)));
+    }
+}

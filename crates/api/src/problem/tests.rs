@@ -1,0 +1,260 @@
+//! Each code once: which error leads to it, and what is told.
+
+use std::sync::Arc;
+
+use lingpai_authorizer::{Error as AuthorizerError, JudgedPath};
+use lingpai_component_token::Error as ComponentError;
+use lingpai_model::{
+    Appid,
+    clock::Entropy,
+    id::{ApiKeyId, AuthorizationId, TenantId},
+};
+use lingpai_tenant::Error as TenantError;
+use poem::{
+    Body, Endpoint, Response, Route, endpoint::make_sync, error::NotFoundError, get,
+    http::StatusCode, test::TestClient,
+};
+use serde_json::Value;
+
+use super::*;
+use crate::middleware::{Observed, RequestId};
+
+fn appid() -> Appid {
+    Appid::parse("wx570bc396a51b8ff8").unwrap()
+}
+
+fn at() -> lingpai_model::Instant {
+    chrono::DateTime::UNIX_EPOCH
+}
+
+async fn told(problem: impl Into<Problem>) -> (u16, Value) {
+    let answer = problem.into().into_answer(&RequestId::draw(&Entropy::seeded(1)));
+    body_of(answer).await
+}
+
+async fn body_of(answer: Response) -> (u16, Value) {
+    let status = answer.status().as_u16();
+    assert_eq!(answer.content_type(), Some("application/problem+json"));
+    let bytes = answer.into_body().into_bytes_limit(64 * 1024).await.unwrap();
+    let body: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(body["status"], status);
+    assert_eq!(body["errmsg"], body["detail"]);
+    assert_eq!(body["type"], format!("urn:lingpai:problem:{}", body["code"].as_str().unwrap()));
+    assert!(!body["title"].as_str().unwrap().is_empty());
+    assert_eq!(body["request_id"].as_str().unwrap().len(), 32);
+    (status, body)
+}
+
+async fn assert_told(problem: impl Into<Problem>, code: &str, status: u16, errcode: i64) -> Value {
+    let (told_status, body) = told(problem).await;
+    assert_eq!(body["code"], code);
+    assert_eq!((told_status, &body["errcode"]), (status, &Value::from(errcode)));
+    body
+}
+
+async fn assert_served(endpoint: impl Endpoint, path: &str, code: &str, status: u16) {
+    let client = TestClient::new(Observed::new(endpoint, Entropy::seeded(1)));
+    let (told_status, body) = body_of(client.post(path).send().await.0).await;
+    assert_eq!((told_status, body["code"].as_str()), (status, Some(code)));
+}
+
+#[tokio::test]
+async fn unauthenticated() {
+    assert_told(TenantError::Unauthenticated, "unauthenticated", 401, 7900001).await;
+    let answer = Problem::unauthenticated().into_answer(&RequestId::draw(&Entropy::seeded(1)));
+    assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"lingpai\""));
+}
+
+#[tokio::test]
+async fn scope_missing() {
+    let problem = Problem::scope_missing(Scope::WechatCall);
+    let body = assert_told(problem, "scope_missing", 403, 7900003).await;
+    assert!(body["detail"].as_str().unwrap().contains("wechat:call"));
+}
+
+#[tokio::test]
+async fn authorizer_not_found() {
+    let error = AuthorizerError::AuthorizerNotFound { appid: appid() };
+    let shared = AuthorizerError::Shared(Arc::new(error));
+    let foreign = assert_told(shared, "authorizer_not_found", 404, 7900004).await;
+    let malformed = told(Problem::authorizer_not_found()).await.1;
+    assert_eq!(foreign, malformed, "foreign and impossible look alike");
+}
+
+#[tokio::test]
+async fn component_not_found() {
+    let error = AuthorizerError::from(ComponentError::ComponentNotFound { appid: appid() });
+    assert_told(error, "component_not_found", 404, 7900005).await;
+}
+
+#[tokio::test]
+async fn tenant_not_found() {
+    let id = TenantId::new(at(), &Entropy::seeded(1));
+    assert_told(TenantError::TenantNotFound { id }, "tenant_not_found", 404, 7900006).await;
+}
+
+#[tokio::test]
+async fn authorization_not_found() {
+    let id = AuthorizationId::new(at(), &Entropy::seeded(1));
+    let error = AuthorizerError::AuthorizationNotFound { id };
+    let one = assert_told(error, "authorization_not_found", 404, 7900007).await;
+    let other = assert_told(AuthorizerError::LinkUnknown, "authorization_not_found", 404, 7900007);
+    assert_eq!(one, other.await);
+}
+
+#[tokio::test]
+async fn api_key_not_found() {
+    let entropy = Entropy::seeded(1);
+    let (tenant_id, id) = (TenantId::new(at(), &entropy), ApiKeyId::new(at(), &entropy));
+    let error = TenantError::ApiKeyNotFound { tenant_id, id };
+    assert_told(error, "api_key_not_found", 404, 7900008).await;
+}
+
+#[tokio::test]
+async fn authorizer_revoked() {
+    let error = AuthorizerError::Revoked { appid: appid() };
+    assert_told(error, "authorizer_revoked", 409, 7900009).await;
+}
+
+#[tokio::test]
+async fn route_not_found() {
+    assert_served(Route::new(), "/nowhere", "route_not_found", 404).await;
+    let problem = Problem::of_framework(NotFoundError.into());
+    assert_told(problem, "route_not_found", 404, 7900010).await;
+}
+
+#[tokio::test]
+async fn method_not_allowed() {
+    let route = Route::new().at("/", get(make_sync(|_| "only to be read")));
+    assert_served(route, "/", "method_not_allowed", 405).await;
+    assert_eq!(Code::MethodNotAllowed.errcode(), 7900011);
+}
+
+#[tokio::test]
+async fn invalid_request() {
+    let problem = Problem::invalid_request("the body is no JSON");
+    assert_told(problem, "invalid_request", 400, 7900012).await;
+}
+
+#[tokio::test]
+async fn invalid_field() {
+    let error = TenantError::BadRedirectUri { reason: "a redirect URI has at most 512 bytes" };
+    let body = assert_told(error, "invalid_field", 422, 7900013).await;
+    assert_eq!(body["field"], "uri");
+    let body = told(AuthorizerError::ReturnUrlUnregistered).await.1;
+    assert_eq!(body["field"], "return_url");
+    assert_eq!(told(InvalidPage::Cursor).await.1["field"], "cursor");
+}
+
+#[tokio::test]
+async fn body_too_large() {
+    assert_told(Problem::body_too_large(10), "body_too_large", 413, 7900014).await;
+}
+
+#[tokio::test]
+async fn unsupported_media_type() {
+    let problem = Problem::unsupported_media_type();
+    assert_told(problem, "unsupported_media_type", 415, 7900015).await;
+}
+
+#[tokio::test]
+async fn body_timeout() {
+    assert_told(Problem::body_timeout(), "body_timeout", 408, 7900016).await;
+}
+
+#[tokio::test]
+async fn component_exists() {
+    let error = ComponentError::ComponentExists { appid: appid() };
+    assert_told(error, "component_exists", 409, 7900017).await;
+}
+
+#[tokio::test]
+async fn path_refused() {
+    let refusal = JudgedPath::judge("/cgi-bin/component/api_query_auth").unwrap_err();
+    let body = assert_told(AuthorizerError::from(refusal), "path_refused", 403, 7900018).await;
+    assert!(body["detail"].as_str().unwrap().contains("component"));
+}
+
+#[tokio::test]
+async fn no_api_permission() {
+    let error = AuthorizerError::NoApiPermission { appid: appid() };
+    assert_told(error, "no_api_permission", 403, 7900019).await;
+}
+
+#[tokio::test]
+async fn link_exhausted() {
+    let id = AuthorizationId::new(at(), &Entropy::seeded(1));
+    assert_told(AuthorizerError::TooManyVisits { id }, "link_exhausted", 409, 7900020).await;
+}
+
+#[tokio::test]
+async fn upstream_rejected() {
+    let fault = UpstreamFault::Refused {
+        errcode: 61004,
+        errmsg: "access clientip is not registered".into(),
+        meaning: Some("the IP is not on the white list"),
+    };
+    let body = assert_told(Problem::upstream(fault), "upstream_rejected", 502, 7900052).await;
+    assert_eq!(body["upstream_errcode"], 61004);
+    assert_eq!(body["upstream_errmsg"], "access clientip is not registered");
+}
+
+#[tokio::test]
+async fn ticket_missing() {
+    let error = AuthorizerError::from(ComponentError::TicketMissing { appid: appid() });
+    let body = assert_told(error, "ticket_missing", 503, 7900053).await;
+    let detail = body["detail"].as_str().unwrap();
+    assert!(detail.contains("wait up to ten minutes"));
+    assert!(detail.contains("POST /admin/v1/components/wx570bc396a51b8ff8/ticket-push"));
+    let problem = Problem::from(ComponentError::TicketMissing { appid: appid() });
+    let answer = problem.into_answer(&RequestId::draw(&Entropy::seeded(1)));
+    assert_eq!(answer.header("retry-after"), Some("60"));
+}
+
+#[tokio::test]
+async fn upstream_timeout() {
+    let problem = Problem::upstream(UpstreamFault::Silent);
+    assert_told(problem, "upstream_timeout", 504, 7900054).await;
+}
+
+#[tokio::test]
+async fn upstream_unreachable() {
+    let problem = Problem::upstream(UpstreamFault::Unreachable);
+    assert_told(problem, "upstream_unreachable", 502, 7900055).await;
+}
+
+#[tokio::test]
+async fn upstream_garbled() {
+    let problem = Problem::upstream(UpstreamFault::Garbled);
+    assert_told(problem, "upstream_garbled", 502, 7900056).await;
+}
+
+#[tokio::test]
+async fn unavailable() {
+    assert_told(Problem::storage(true), "unavailable", 503, 7900057).await;
+}
+
+#[tokio::test]
+async fn refresh_busy() {
+    let error = ComponentError::RefreshBusy { what: "component-token/cmp_1".into() };
+    assert_told(error, "refresh_busy", 503, 7900058).await;
+}
+
+#[tokio::test]
+async fn internal_tells_nothing_but_the_request_id() {
+    let problem = Problem::panicked("row 17 of table secrets".into());
+    let body = assert_told(problem, "internal", 500, 7900099).await;
+    assert!(!body.to_string().contains("row 17"));
+    let problem = Problem::upstream(UpstreamFault::Misconfigured);
+    assert_told(problem, "internal", 500, 7900099).await;
+}
+
+#[tokio::test]
+async fn a_panic_is_a_problem_with_its_cause_kept_for_the_log() {
+    let route = Route::new().at("/", make_sync(|_| -> Body { panic!("row 17") }));
+    let client = TestClient::new(Observed::new(route, Entropy::seeded(1)));
+    let answer = client.get("/").send().await.0;
+    assert!(answer.data::<crate::middleware::Cause>().unwrap().as_str().contains("row 17"));
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(body_of(answer).await.1["code"], "internal");
+}

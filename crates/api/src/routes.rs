@@ -1,0 +1,135 @@
+//! The one list of everything that is served.
+
+use std::time::Duration;
+
+use lingpai_authorizer::{Authorizations, Authorizers, Proxy};
+use lingpai_callback::ComponentPushes;
+use lingpai_component_token::{ComponentTokens, Components, Tickets};
+use lingpai_model::clock::{Entropy, SharedClock};
+use lingpai_tenant::{ApiKeys, Operators, RedirectUris, Tenants};
+use poem::{Endpoint, EndpointExt as _, Response, Route, get};
+use url::Url;
+
+use crate::{
+    admin,
+    docs::Document,
+    health::{Healthz, Metrics, MetricsPage, Readiness, Readyz},
+    input::MAX_JSON_BYTES,
+    middleware::{Bounded, Observed},
+    spec,
+    tenant::{self, ProxyCalls},
+    wechat::{AuthorizationPages, ComponentEvents},
+};
+
+/// The services behind the routes.
+#[derive(Clone)]
+pub struct Services {
+    /// Registers components.
+    pub components: Components,
+    /// Names the newest ticket of a component.
+    pub tickets: Tickets,
+    /// Tells how a component's token stands.
+    pub component_tokens: ComponentTokens,
+    /// Starts authorizations and takes browsers back.
+    pub authorizations: Authorizations,
+    /// Reads authorizers.
+    pub authorizers: Authorizers,
+    /// Calls WeChat for tenants.
+    pub proxy: Proxy,
+    /// Creates tenants.
+    pub tenants: Tenants,
+    /// Creates and verifies the keys of tenants.
+    pub api_keys: ApiKeys,
+    /// Verifies the keys of operators.
+    pub operators: Operators,
+    /// Keeps where people may be sent back to.
+    pub redirect_uris: RedirectUris,
+    /// Takes WeChat's pushes to components.
+    pub component_pushes: ComponentPushes,
+    /// Tells whether requests can be served.
+    pub readiness: Readiness,
+    /// Renders the metrics page.
+    pub metrics: MetricsPage,
+    /// Tells the time.
+    pub clock: SharedClock,
+    /// Draws request ids and the nonces of pages.
+    pub entropy: Entropy,
+}
+
+/// What the routes are told about the world.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    /// How WeChat and browsers reach us: scheme and host.
+    pub public_url: Url,
+    /// How long a body may take, and how long the body of a call that is passed on may be silent.
+    pub body_timeout: Duration,
+    /// How long a push may take from its first byte to our answer.
+    pub push_budget: Duration,
+    /// Whether `/metrics` is served here, and not on a listener of its own.
+    pub metrics_on_main: bool,
+}
+
+/// Everything that is served, as one endpoint that never fails.
+pub fn routes(
+    services: Services,
+    settings: &ApiSettings,
+) -> impl Endpoint<Output = Response> + use<> {
+    let entropy = services.entropy.clone();
+    let (api_keys, operators) = (services.api_keys.clone(), services.operators.clone());
+    let route = with_machines(Route::new(), &services, settings);
+    let route = with_wechat(route, &services, settings);
+    let route = with_documents(route);
+    let route = with_apis(route, services, settings);
+    Observed::new(route.data(api_keys).data(operators), entropy)
+}
+
+/// What machines ask.
+fn with_machines(route: Route, services: &Services, settings: &ApiSettings) -> Route {
+    let route =
+        route.at("/healthz", get(Healthz)).at("/readyz", get(Readyz(services.readiness.clone())));
+    if settings.metrics_on_main {
+        route.at("/metrics", get(Metrics(services.metrics.clone())))
+    } else {
+        route
+    }
+}
+
+/// What WeChat and administrators' browsers reach: paths that are registered elsewhere.
+fn with_wechat(route: Route, services: &Services, settings: &ApiSettings) -> Route {
+    let events = ComponentEvents::new(services.component_pushes.clone(), settings.push_budget);
+    let pages = AuthorizationPages::new(
+        services.authorizations.clone(),
+        services.clock.clone(),
+        services.entropy.clone(),
+        settings.public_url.clone(),
+    );
+    route
+        .at(
+            "/wechat/components/:component_appid/events",
+            get(events.clone().url_check()).post(events),
+        )
+        .at("/authorize/:link", get(pages.clone().start()))
+        .at("/authorize/:link/return", get(pages.back()))
+}
+
+/// The documents, for programs and for people.
+fn with_documents(route: Route) -> Route {
+    route
+        .at("/openapi/tenant.json", get(Document::json(spec::tenant_document())))
+        .at("/openapi/admin.json", get(Document::json(spec::admin_document())))
+        .at("/docs", get(Document::page(spec::tenant_page())))
+        .at("/docs/admin", get(Document::page(spec::admin_page())))
+}
+
+/// The two APIs. The proxy stands beside the tenant API: OpenAPI knows no catch-all path.
+fn with_apis(route: Route, services: Services, settings: &ApiSettings) -> Route {
+    let proxy = ProxyCalls::new(services.proxy.clone(), settings.body_timeout);
+    let bounded = |api| Bounded::new(api, MAX_JSON_BYTES, settings.body_timeout);
+    let public_url = settings.public_url.clone();
+    let admin = spec::admin(admin::apis(&services, public_url));
+    let tenant = spec::tenant(tenant::apis(services));
+    route
+        .at("/v1/authorizers/:appid/proxy/*path", proxy)
+        .nest(spec::TENANT_PATH, bounded(poem::IntoEndpoint::into_endpoint(tenant)))
+        .nest(spec::ADMIN_PATH, bounded(poem::IntoEndpoint::into_endpoint(admin)))
+}

@@ -1,0 +1,163 @@
+//! The OpenAPI documents, printed without building a service.
+
+use std::{collections::HashMap, marker::PhantomData};
+
+use poem::{endpoint::BoxEndpoint, http::Method};
+use poem_openapi::{
+    OpenApi, OpenApiService,
+    registry::{MetaApi, Registry},
+};
+
+use crate::{admin::AdminApis, tenant::TenantApis};
+
+/// Where the tenant API is mounted.
+pub(crate) const TENANT_PATH: &str = "/v1";
+
+/// Where the admin API is mounted.
+pub(crate) const ADMIN_PATH: &str = "/admin/v1";
+
+/// The operations of an API without the services they need.
+pub(crate) struct SpecOnly<T>(PhantomData<T>);
+
+impl<T: OpenApi> OpenApi for SpecOnly<T> {
+    fn meta() -> Vec<MetaApi> {
+        T::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+}
+
+/// The tenant API as an OpenAPI document: pretty JSON with a newline at its end.
+#[must_use]
+pub fn tenant_document() -> String {
+    format!("{}\n", tenant(SpecOnly::<TenantApis>(PhantomData)).spec())
+}
+
+/// The admin API as an OpenAPI document: pretty JSON with a newline at its end.
+#[must_use]
+pub fn admin_document() -> String {
+    format!("{}\n", admin(SpecOnly::<AdminApis>(PhantomData)).spec())
+}
+
+/// The page on which the tenant API can be read and tried.
+pub(crate) fn tenant_page() -> String {
+    tenant(SpecOnly::<TenantApis>(PhantomData)).swagger_ui_html()
+}
+
+/// The page on which the admin API can be read and tried.
+pub(crate) fn admin_page() -> String {
+    admin(SpecOnly::<AdminApis>(PhantomData)).swagger_ui_html()
+}
+
+/// The tenant API with its title and words, to serve or to print.
+pub(crate) fn tenant<T: OpenApi>(api: T) -> OpenApiService<T, ()> {
+    OpenApiService::new(api, "lingpai tenant API", env!("CARGO_PKG_VERSION"))
+        .description(include_str!("spec/tenant.md"))
+        .server(TENANT_PATH)
+}
+
+/// The admin API with its title and words, to serve or to print.
+pub(crate) fn admin<T: OpenApi>(api: T) -> OpenApiService<T, ()> {
+    OpenApiService::new(api, "lingpai admin API", env!("CARGO_PKG_VERSION"))
+        .description(include_str!("spec/admin.md"))
+        .server(ADMIN_PATH)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "the switch of a test, not a setting")]
+    fn is_update() -> bool {
+        std::env::var_os("UPDATE_OPENAPI").is_some()
+    }
+
+    #[test]
+    fn openapi_is_current() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi"));
+        for (file, document) in
+            [("tenant.json", tenant_document()), ("admin.json", admin_document())]
+        {
+            let path = folder.join(file);
+            if is_update() {
+                fs::write(&path, &document).expect("the folder openapi is there");
+            }
+            let committed = fs::read_to_string(&path).unwrap_or_default();
+            assert!(committed == document, "openapi/{file} is stale: run `make openapi`");
+        }
+    }
+
+    fn operations(document: &str) -> Vec<(String, Value)> {
+        let document: Value = serde_json::from_str(document).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        paths
+            .iter()
+            .flat_map(|(path, methods)| {
+                let methods = methods.as_object().unwrap().iter();
+                methods.map(move |(method, of)| (format!("{method} {path}"), of.clone()))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_operation_is_named_described_guarded_and_tells_its_problems() {
+        for document in [tenant_document(), admin_document()] {
+            let operations = operations(&document);
+            let ids: BTreeSet<_> =
+                operations.iter().map(|(_, of)| &of["operationId"]).map(Value::to_string).collect();
+            assert_eq!(ids.len(), operations.len(), "operation ids are there and unique");
+            for (name, of) in &operations {
+                assert!(of["summary"].is_string(), "{name} has a summary");
+                assert!(of["description"].is_string(), "{name} says who may call it");
+                assert_eq!(
+                    of["security"].as_array().map(Vec::len),
+                    Some(1),
+                    "{name} asks for a key"
+                );
+                assert!(of["responses"]["401"].is_object(), "{name} tells its problems");
+            }
+        }
+    }
+
+    #[test]
+    fn the_documents_agree_with_what_scripts_rely_on() {
+        let tenant: BTreeSet<_> =
+            operations(&tenant_document()).into_iter().map(|(name, _)| name).collect();
+        for name in [
+            "post /authorizations",
+            "get /authorizations",
+            "get /authorizations/{id}",
+            "get /authorizers",
+            "get /authorizers/{appid}",
+            "post /redirect-uris",
+            "get /redirect-uris",
+            "get /authorizers/{appid}/proxy/{path}",
+            "post /authorizers/{appid}/proxy/{path}",
+        ] {
+            assert!(tenant.contains(name), "{name}");
+        }
+        let admin: BTreeSet<_> =
+            operations(&admin_document()).into_iter().map(|(name, _)| name).collect();
+        for name in [
+            "post /components",
+            "get /components",
+            "get /components/{appid}",
+            "post /components/{appid}/ticket-push",
+            "post /tenants",
+            "get /tenants",
+            "post /tenants/{id}/api-keys",
+            "get /tenants/{id}/api-keys",
+            "delete /tenants/{id}/api-keys/{key_id}",
+        ] {
+            assert!(admin.contains(name), "{name}");
+        }
+    }
+}

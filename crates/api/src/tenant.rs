@@ -1,0 +1,43 @@
+//! The tenant API: one file per resource.
+
+mod authorizations;
+mod authorizers;
+mod proxy;
+mod redirect_uris;
+
+use authorizations::AuthorizationsApi;
+use authorizers::AuthorizersApi;
+use poem_openapi::Tags;
+use redirect_uris::RedirectUrisApi;
+
+pub(crate) use proxy::ProxyCalls;
+
+use crate::routes::Services;
+
+/// How the operations of the tenant API are grouped.
+#[derive(Tags)]
+#[oai(rename_all = "kebab-case")]
+enum Group {
+    /// One attempt of an account's administrator, from link to stored authorizer.
+    Authorizations,
+    /// The accounts (公众号, 小程序) that granted rights.
+    Authorizers,
+    /// Where administrators and fans may be sent back to.
+    RedirectUris,
+    /// WeChat's own API, called with an authorizer's token put in.
+    Proxy,
+}
+
+/// The operations of the tenant API, with the description of the proxy, which is routed apart.
+pub(crate) type TenantApis =
+    (AuthorizationsApi, AuthorizersApi, RedirectUrisApi, proxy::ProxyOperations);
+
+/// The tenant API on its services.
+pub(crate) fn apis(services: Services) -> TenantApis {
+    (
+        AuthorizationsApi { authorizations: services.authorizations },
+        AuthorizersApi { authorizers: services.authorizers },
+        RedirectUrisApi { redirect_uris: services.redirect_uris },
+        proxy::ProxyOperations,
+    )
+}

@@ -1,0 +1,62 @@
+use lingpai_tenant::RedirectUris;
+use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
+
+use super::Group;
+use crate::{
+    answer::Created,
+    auth::{AuthorizerRead, AuthorizerWrite, TenantAuth},
+    input::Input,
+    page::PageView,
+    problem::Result,
+};
+
+pub(crate) struct RedirectUrisApi {
+    pub(super) redirect_uris: RedirectUris,
+}
+
+/// An address that people may be sent back to, compared letter by letter.
+#[derive(Debug, Object)]
+#[oai(rename = "RedirectUri", example)]
+struct RedirectUriView {
+    /// An absolute https address as a browser writes it, without fragment and user name. Plain http
+    /// is allowed on localhost.
+    #[oai(validator(min_length = 1, max_length = 512))]
+    uri: String,
+}
+
+impl Example for RedirectUriView {
+    fn example() -> Self {
+        Self { uri: "https://shop.example/wechat/done".to_owned() }
+    }
+}
+
+#[OpenApi(tag = "Group::RedirectUris")]
+impl RedirectUrisApi {
+    /// Register a redirect URI.
+    ///
+    /// From then on it may be the `return_url` of an authorization. One that is registered already
+    /// stays. Needs the scope `authorizer:write`.
+    #[oai(path = "/redirect-uris", method = "post", operation_id = "register_redirect_uri")]
+    async fn register(
+        &self,
+        auth: TenantAuth<AuthorizerWrite>,
+        input: Input<RedirectUriView>,
+    ) -> Result<Created<RedirectUriView>> {
+        let Input(view) = input;
+        self.redirect_uris.register(auth.scope(), &view.uri).await?;
+        Ok(Created(view))
+    }
+
+    /// List the registered redirect URIs.
+    ///
+    /// In alphabetical order, all on one page. Needs the scope `authorizer:read`.
+    #[oai(path = "/redirect-uris", method = "get", operation_id = "list_redirect_uris")]
+    async fn list(
+        &self,
+        auth: TenantAuth<AuthorizerRead>,
+    ) -> Result<Json<PageView<RedirectUriView>>> {
+        let uris = self.redirect_uris.list(auth.scope()).await?;
+        let items = uris.into_iter().map(|uri| RedirectUriView { uri }).collect();
+        Ok(Json(PageView { items, next: None }))
+    }
+}

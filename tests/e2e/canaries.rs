@@ -1,0 +1,108 @@
+//! Secrets leave no trace: neither in the log, nor in the database's files, nor in answers.
+
+use std::{fs, path::Path};
+
+use anyhow::Result;
+use lingpai_emulator::{Emulator, EmulatorConfig, Fault, FaultKind, Kill};
+use lingpai_tests::{
+    people::{Administrator, Component, Program},
+    processes::{Start, eventually},
+    world::SHOP,
+};
+use reqwest::header::LOCATION;
+use serde_json::json;
+use tempfile::TempDir;
+
+/// Every secret of the emulator's world, and everything it mints, contains this word.
+const CANARY: &str = "CANARY";
+
+#[tokio::test]
+async fn no_secret_is_found_in_clear() -> Result<()> {
+    let config = EmulatorConfig::for_tests();
+    let component = Component::of(&config);
+    let emulator = Emulator::start(config).await?;
+    let dir = TempDir::new()?;
+    let loud = [("LINGPAI_LOG__LEVEL", "trace")];
+    let start = Start::service(dir.path(), &emulator.base_url().parse()?, &loud)?;
+    let mut process = start.run().await?;
+    let key = start.command(&["operator-key", "create", "test"])?;
+    let operator = Program::new(process.url.clone(), key.trim());
+
+    let mut answers = Vec::new();
+    let registered = operator.register(&component).await?;
+    emulator.set_events_url(&registered.field("events_url")?);
+    answers.push(registered.text);
+    assert!(emulator.push_ticket().await.is_accepted());
+    let (_, tenant) = operator.create_tenant("花店").await?;
+    let (_, link) = tenant.start_authorization(&component.appid).await?;
+    let mut administrator = Administrator::new("zh");
+    let page = administrator.open_start_page(&link).await?;
+    let back = administrator.consent(&page, SHOP).await?;
+    let result = administrator.open(&back).await?;
+    assert!(!result.headers.contains_key(LOCATION));
+    answers.push(result.text);
+    let shown = format!("/v1/authorizers/{SHOP}");
+    eventually("the authorizer is stored", async || {
+        Ok(tenant.get(&shown).await?.status.is_success().then_some(()))
+    })
+    .await?;
+
+    // What works, what WeChat refuses, what breaks, and what is nonsense.
+    emulator.kill(&Kill::AuthorizerTokens { appid: SHOP.to_owned() });
+    for path in ["/cgi-bin/user/get", "/wxa/emulator/echo?access_token=x", "/cgi-bin/token"] {
+        answers.push(tenant.get(&format!("{shown}/proxy{path}")).await?.text);
+    }
+    let token_call = "/cgi-bin/component/api_authorizer_token";
+    emulator.kill(&Kill::AuthorizerTokens { appid: SHOP.to_owned() });
+    let garbled = FaultKind::OtherAnswer {
+        status: 200,
+        content_type: "text/plain".to_owned(),
+        body: "{\"authorizer_access_token\":\"CANARYgarbled\",\"expires_in\":-1}".to_owned(),
+    };
+    for kind in [FaultKind::LoseAnswer, garbled] {
+        emulator.set_fault(Fault::new(token_call, kind).times(1));
+        answers.push(tenant.get(&format!("{shown}/proxy/cgi-bin/user/get")).await?.text);
+    }
+    answers.push(operator.post("/admin/v1/components", &json!({"appsecret": CANARY})).await?.text);
+    for path in ["/admin/v1/components", "/admin/v1/tenants"] {
+        answers.push(operator.get(path).await?.text);
+    }
+    answers.push(tenant.get(&shown).await?.text);
+    answers.push(tenant.get("/v1/authorizations").await?.text);
+    answers.push(start.command(&["doctor"]).unwrap_or_default());
+    answers.push(start.command(&["config", "print"])?);
+    process.kill()?;
+
+    for answer in &answers {
+        assert!(!answer.contains(CANARY), "an answer holds a secret: {answer}");
+    }
+    let master_key = fs::read_to_string(dir.path().join("master.key"))?;
+    let master_key = master_key.trim().rsplit(':').next().unwrap_or_default().to_owned();
+    let link_token = link.path().rsplit('/').next().unwrap_or_default().to_owned();
+    let secrets = [CANARY, key.trim(), tenant.key(), &link_token, &master_key];
+    let mut looked_at = 0;
+    for entry in fs::read_dir(dir.path())? {
+        let path = entry?.path();
+        if path.ends_with("master.key") || path.is_dir() {
+            continue;
+        }
+        looked_at += 1;
+        holds_none(&path, &secrets)?;
+    }
+    assert!(looked_at >= 2, "log and database are there");
+    Ok(())
+}
+
+fn holds_none(path: &Path, secrets: &[&str]) -> Result<()> {
+    let bytes = fs::read(path)?;
+    assert!(!bytes.is_empty(), "{} is empty", path.display());
+    for secret in secrets {
+        let found = bytes.windows(secret.len()).position(|window| window == secret.as_bytes());
+        let around = found.map(|at| {
+            let (from, to) = (at.saturating_sub(120), (at + 120).min(bytes.len()));
+            String::from_utf8_lossy(&bytes[from..to]).into_owned()
+        });
+        assert_eq!(around, None, "a secret is in clear in {}", path.display());
+    }
+    Ok(())
+}

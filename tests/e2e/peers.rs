@@ -1,0 +1,82 @@
+//! A peer that nobody here wrote: PyPI's `wechatpy`.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result};
+use lingpai_tests::{needs, people::Component, recorder::RawPush, world::World};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+/// Has the peer do one thing: JSON in, JSON out.
+async fn peer(python: &str, asked: Value) -> Result<Value> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/wechatpy_peer.py");
+    let (python, asked) = (python.to_owned(), asked.to_string());
+    let output = tokio::task::spawn_blocking(move || {
+        Command::new(python).arg(script).arg(asked).stdin(Stdio::null()).output()
+    })
+    .await??;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "the peer failed: {said}");
+    serde_json::from_slice(&output.stdout).context("the peer speaks JSON")
+}
+
+fn credentials(component: &Component) -> Value {
+    json!({
+        "appid": component.appid,
+        "appsecret": component.appsecret,
+        "token": component.push_token,
+        "encoding_aes_key": component.encoding_aes_key,
+    })
+}
+
+fn events_url(world: &World) -> String {
+    format!("{}wechat/components/{}/events", world.base, world.component.appid)
+}
+
+fn ticket_xml(world: &World, ticket: &str) -> String {
+    format!(
+        "<xml><AppId><![CDATA[{}]]></AppId><CreateTime>{}</CreateTime>\
+         <InfoType><![CDATA[component_verify_ticket]]></InfoType>\
+         <ComponentVerifyTicket><![CDATA[{ticket}]]></ComponentVerifyTicket></xml>",
+        world.component.appid,
+        world.emulator.now_ms() / 1000
+    )
+}
+
+#[tokio::test]
+async fn a_ticket_that_wechatpy_pushes_is_accepted() -> Result<()> {
+    let Some(python) = needs("LINGPAI_TEST_PYTHON") else { return Ok(()) };
+    let world = World::start().await?;
+    let asked = json!({
+        "do": "push",
+        "url": events_url(&world),
+        "xml": ticket_xml(&world, "ticket@@@from-wechatpy"),
+        "component": credentials(&world.component),
+    });
+    let answer = peer(&python, asked).await?;
+    assert_eq!(answer, json!({ "status": 200, "body": "success" }));
+    let path = format!("/admin/v1/components/{}", world.component.appid);
+    let shown = world.operator.get(&path).await?.expect(StatusCode::OK)?;
+    assert_eq!(shown.json["ticket"]["age_secs"], 0, "{}", shown.text);
+    world.end().await
+}
+
+#[tokio::test]
+async fn wechatpy_reads_what_our_wire_encrypts() -> Result<()> {
+    let Some(python) = needs("LINGPAI_TEST_PYTHON") else { return Ok(()) };
+    let world = World::start().await?;
+    let xml = ticket_xml(&world, "ticket@@@票据🌸");
+    // The emulator seals with the same wire crate that lingpai replies with.
+    let pushed = RawPush::record(&world.emulator, &events_url(&world), &xml).await?;
+    let asked = json!({
+        "do": "read",
+        "msg_signature": pushed.parameter("msg_signature"),
+        "timestamp": pushed.parameter("timestamp"),
+        "nonce": pushed.parameter("nonce"),
+        "body": pushed.body,
+        "component": credentials(&world.component),
+    });
+    let read = peer(&python, asked).await?;
+    assert_eq!(read, json!({ "type": "component_verify_ticket", "ticket": "ticket@@@票据🌸" }));
+    world.end().await
+}

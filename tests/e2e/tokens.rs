@@ -1,0 +1,94 @@
+//! One refresh per expiry, however many ask.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use chrono::Duration;
+use lingpai_emulator::{Fault, FaultKind};
+use lingpai_tests::world::{SHOP, World};
+use reqwest::StatusCode;
+use tokio::task::JoinSet;
+
+const COMPONENT_TOKEN: &str = "/cgi-bin/component/api_component_token";
+const AUTHORIZER_TOKEN: &str = "/cgi-bin/component/api_authorizer_token";
+
+fn slow(path: &str) -> Fault {
+    Fault::new(path, FaultKind::Latency { ms: 300 })
+}
+
+#[tokio::test]
+async fn fifty_callers_after_an_expiry_cause_one_refresh_of_each_token() -> Result<()> {
+    let (world, tenant) = World::with_authorizer().await?;
+    world.emulator.set_fault(slow(COMPONENT_TOKEN));
+    world.emulator.set_fault(slow(AUTHORIZER_TOKEN));
+    world.advance(Duration::hours(3));
+    let before = world.emulator.calls_to(COMPONENT_TOKEN).len();
+    let tenant = Arc::new(tenant);
+    let mut callers = JoinSet::new();
+    for _ in 0..50 {
+        let tenant = Arc::clone(&tenant);
+        let path = format!("/v1/authorizers/{SHOP}/proxy/cgi-bin/user/get");
+        callers.spawn(async move { tenant.get(&path).await });
+    }
+    while let Some(answer) = callers.join_next().await {
+        let answer = answer??.expect(StatusCode::OK)?;
+        assert_eq!(answer.json["total"], 2, "{}", answer.text);
+    }
+    assert_eq!(world.emulator.calls_to(AUTHORIZER_TOKEN).len(), 1);
+    assert_eq!(world.emulator.calls_to(COMPONENT_TOKEN).len(), before + 1);
+    world.end().await
+}
+
+#[tokio::test]
+async fn a_token_that_is_due_serves_on_while_one_refresh_runs() -> Result<()> {
+    let (world, tenant) = World::with_authorizer().await?;
+    // Six minutes before the end a refresh is due, and the token still lives.
+    world.advance(Duration::minutes(114));
+    world.emulator.set_fault(Fault::new(AUTHORIZER_TOKEN, FaultKind::Hold));
+    let path = format!("/v1/authorizers/{SHOP}/proxy/cgi-bin/user/get");
+    for _ in 0..3 {
+        let answer = tenant.get(&path).await?.expect(StatusCode::OK)?;
+        assert_eq!(answer.json["total"], 2, "{}", answer.text);
+    }
+    world.emulator.wait_until(|wechat| wechat.held().len() == 1).await;
+    world.emulator.clear_faults();
+    world.emulator.release(None);
+    world.emulator.wait_until(|wechat| wechat.stats(AUTHORIZER_TOKEN, "*").in_flight == 0).await;
+    assert_eq!(world.emulator.calls_to(AUTHORIZER_TOKEN).len(), 1);
+    world.end().await
+}
+
+#[tokio::test]
+async fn a_refresh_that_nobody_waits_for_any_more_still_lands() -> Result<()> {
+    let (world, tenant) = World::with_authorizer().await?;
+    world.advance(Duration::hours(3));
+    world.emulator.set_fault(Fault::new(AUTHORIZER_TOKEN, FaultKind::Hold));
+    let path = format!("/v1/authorizers/{SHOP}/proxy/cgi-bin/user/get");
+    {
+        let call = tenant.get(&path);
+        tokio::pin!(call);
+        let held = world.emulator.wait_until(|wechat| !wechat.held().is_empty());
+        tokio::select! { _ = &mut call => unreachable!("the refresh is held"), () = held => {} }
+        // Here the caller hangs up.
+    }
+    world.emulator.clear_faults();
+    world.emulator.release(None);
+    let answer = tenant.get(&path).await?.expect(StatusCode::OK)?;
+    assert_eq!(answer.json["total"], 2, "{}", answer.text);
+    assert_eq!(world.emulator.calls_to(AUTHORIZER_TOKEN).len(), 1);
+    world.end().await
+}
+
+#[tokio::test]
+async fn a_rotated_refresh_token_replaces_the_old_one() -> Result<()> {
+    let (world, tenant) = World::with_authorizer().await?;
+    world.emulator.change_switches(|switches| switches.rotate_refresh_tokens = true);
+    let path = format!("/v1/authorizers/{SHOP}/proxy/cgi-bin/user/get");
+    for _ in 0..3 {
+        world.advance(Duration::hours(3));
+        let answer = tenant.get(&path).await?.expect(StatusCode::OK)?;
+        assert_eq!(answer.json["total"], 2, "{}", answer.text);
+    }
+    assert_eq!(world.emulator.stats(AUTHORIZER_TOKEN, SHOP).refused, 0);
+    world.end().await
+}

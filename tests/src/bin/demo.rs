@@ -1,0 +1,150 @@
+//! The main job from end to end, told step by step, with emulator and service as real processes.
+//! Stays up afterwards, so that everything can be looked at.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, Result};
+use lingpai_emulator::EmulatorConfig;
+use lingpai_tests::{
+    people::{Administrator, Component, Program, http_client},
+    processes::{Start, eventually},
+    world::SHOP,
+};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+use url::Url;
+
+/// Where the demo keeps its database, key and logs. It starts afresh each time.
+const FOLDER: &str = "data/demo";
+
+/// Where the service listens.
+const SERVICE: &str = "127.0.0.1:8080";
+
+/// Where the emulator listens.
+const WECHAT: &str = "127.0.0.1:8190";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let folder = Path::new(FOLDER);
+    if folder.exists() {
+        fs::remove_dir_all(folder).context("the last demo's folder cannot be removed")?;
+    }
+    fs::create_dir_all(folder)?;
+    let config = EmulatorConfig::default();
+    let component = Component::of(&config);
+    let events_url = format!("http://{SERVICE}/wechat/components/{}/events", component.appid);
+    println!("\n  lingpai 令牌: the main job, step by step\n");
+
+    let emulator = Start::emulator(folder, &["--events-url", &events_url])?.at(WECHAT);
+    let _emulator = emulator.run().await.with_context(|| taken(WECHAT))?;
+    step(1, "WeChat is here", &format!("an emulator on http://{WECHAT}/control/"));
+
+    let service = Start::service(folder, emulator.url(), &[])?.at(SERVICE);
+    let _service = service.run().await.with_context(|| taken(SERVICE))?;
+    step(2, "lingpai is up", &format!("on http://{SERVICE}, SQLite and master key in {FOLDER}"));
+
+    let operator_key = service.command(&["operator-key", "create", "demo"])?.trim().to_owned();
+    let operator = Program::new(service.url().clone(), &operator_key);
+    operator.register(&component).await?;
+    step(3, "the operator registers the component", &component.appid);
+
+    push_ticket(emulator.url()).await?;
+    let shown = format!("/admin/v1/components/{}", component.appid);
+    let ticket = eventually("WeChat's ticket is stored", async || {
+        let seen = operator.get(&shown).await?.expect(StatusCode::OK)?;
+        Ok((!seen.json["ticket"].is_null()).then(|| seen.json["ticket"].clone()))
+    })
+    .await?;
+    step(
+        4,
+        "WeChat pushes an encrypted ticket",
+        &format!("received at {}", plain(&ticket["received_at"])),
+    );
+
+    let (tenant_id, tenant) = operator.create_tenant("花店 Flower Shop").await?;
+    step(5, "the operator creates a tenant and its API key", &tenant_id);
+
+    let (id, link) = tenant.start_authorization(&component.appid).await?;
+    let token = operator.get(&shown).await?.json["component_access_token"].clone();
+    step(6, "the tenant asks for an authorization", link.as_str());
+    detail(&format!("the ticket became a component_access_token: {}", plain(&token["state"])));
+
+    Administrator::new("zh-CN").authorize(&link, SHOP).await?.expect(StatusCode::OK)?;
+    step(7, "the account's administrator opens the link and consents", SHOP);
+
+    let path = format!("/v1/authorizations/{id}");
+    eventually("the authorizer is stored", async || {
+        let seen = tenant.get(&path).await?;
+        Ok((seen.json["state"] == "finished").then_some(()))
+    })
+    .await?;
+    let account = tenant.get(&format!("/v1/authorizers/{SHOP}")).await?.expect(StatusCode::OK)?;
+    step(8, "the authorizer is stored, tokens sealed", &account.field("nick_name")?);
+    let sets = account.json["func_info"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let names: Vec<_> = sets.iter().map(|set| plain(&set["name"])).collect();
+    detail(&format!("it granted {}", names.join("、")));
+
+    let call = format!(
+        "/v1/authorizers/{SHOP}/proxy/cgi-bin/user/info?openid=oLingPai000000000000000fan01"
+    );
+    let answer = tenant.get(&call).await?.expect(StatusCode::OK)?;
+    step(9, "the tenant calls WeChat through lingpai, without any token of its own", "");
+    println!("\n{}\n", serde_json::to_string_pretty(&answer.json)?);
+
+    let (_, next) = tenant.start_authorization(&component.appid).await?;
+    println!("  It stays up. Go on with:\n");
+    for (what, address) in [
+        ("both APIs, to try out", format!("http://{SERVICE}/docs")),
+        ("an authorization to click through", next.to_string()),
+        ("WeChat's control page", format!("http://{WECHAT}/control/")),
+        ("the log", format!("{FOLDER}/lingpai.log")),
+        ("the operator's key", operator_key.clone()),
+        ("the tenant's key", tenant.key().to_owned()),
+    ] {
+        println!("    {what:<34} {address}");
+    }
+    println!(
+        "\n    curl -H 'Authorization: Bearer {}' \\\n      'http://{SERVICE}{call}'",
+        tenant.key()
+    );
+    println!("\n  Ctrl-C ends it.\n");
+    wait_for_the_end().await
+}
+
+fn step(number: u8, what: &str, result: &str) {
+    println!("  {number}. {what}");
+    if !result.is_empty() {
+        detail(result);
+    }
+}
+
+fn detail(text: &str) {
+    println!("     {text}");
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn taken(address: &str) -> String {
+    format!("is {address} in use by something else? End that first")
+}
+
+/// The timer has pushed already, but before the component was registered here: WeChat would push
+/// again within ten minutes, the demo does not wait.
+async fn push_ticket(emulator: &Url) -> Result<()> {
+    let url = emulator.join("control/api/tickets")?;
+    http_client().post(url).json(&json!({})).send().await?.error_for_status()?;
+    Ok(())
+}
+
+async fn wait_for_the_end() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    println!("  ended");
+    Ok(())
+}

@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+
+pub mod people;
+pub mod processes;
+pub mod recorder;
+pub mod world;
+
+/// What the surroundings offer a test: the value of `variable`, which `make test` sets.
+///
+/// Without it the test has nothing to run on and says so; `make test` itself refuses to go on
+/// without its databases and its Python.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "tests have no settings")]
+pub fn needs(variable: &str) -> Option<String> {
+    let value = std::env::var(variable).ok();
+    if value.is_none() {
+        eprintln!("{variable} is not set: this test did nothing; `make test` sets it");
+    }
+    value
+}

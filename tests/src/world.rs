@@ -1,0 +1,164 @@
+//! Emulator and service inside the test, on free ports and a fresh database, with a clock that the
+//! test holds. No worker runs: a test turns the crank by hand.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use lingpai_emulator::{Emulator, EmulatorConfig};
+use lingpai_model::clock::{Clock as _, Entropy, ManualClock, SystemClock};
+use lingpai_server::{
+    app::{App, Crank},
+    settings::{Settings, Sources},
+};
+use reqwest::StatusCode;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
+
+use crate::people::{Administrator, Answer, Component, Program, http_client};
+
+/// 令牌小店, the official account of the emulator's default world.
+pub const SHOP: &str = "wxa0b1c2d3e4f50617";
+
+/// 令牌点单, its mini program.
+pub const ORDERS: &str = "wxb1c2d3e4f5061728";
+
+/// Base64 of 32 bytes that keep nothing secret.
+const MASTER_KEY: &str = "dGVzdHMgaGF2ZSBubyBzZWNyZXRzLCBub25lIGhlcmU=";
+
+/// A whole small world.
+pub struct World {
+    /// WeChat.
+    pub emulator: Emulator,
+    /// What the emulator was told at the start.
+    pub component: Component,
+    /// Where lingpai is.
+    pub base: Url,
+    /// lingpai's clock.
+    pub clock: ManualClock,
+    /// The program of the operator.
+    pub operator: Program,
+    crank: Crank,
+    stop: CancellationToken,
+    serving: TaskTracker,
+    _dir: TempDir,
+}
+
+impl World {
+    /// A world on SQLite, whose component is registered and has no ticket yet.
+    ///
+    /// # Errors
+    /// When something does not start.
+    pub async fn start() -> Result<Self> {
+        Self::start_with(EmulatorConfig::for_tests(), None).await
+    }
+
+    /// A world on this database, or on SQLite when none is given.
+    ///
+    /// # Errors
+    /// When something does not start.
+    pub async fn start_with(config: EmulatorConfig, database: Option<&str>) -> Result<Self> {
+        // Makes sure that a TLS provider is there before the service builds its client.
+        let _ = http_client();
+        let component = Component::of(&config);
+        let emulator = Emulator::start(config).await?;
+        let dir = TempDir::new()?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let base: Url = format!("http://{}/", listener.local_addr()?).parse()?;
+        let sqlite = format!("sqlite://{}", dir.path().join("lingpai.db").display());
+        let environment = [
+            ("LINGPAI_SERVER__PUBLIC_URL", base.as_str().trim_end_matches('/').to_owned()),
+            ("LINGPAI_DATABASE__URL", database.map_or(sqlite, str::to_owned)),
+            ("LINGPAI_SECRETS__MASTER_KEY", MASTER_KEY.to_owned()),
+            ("LINGPAI_WECHAT__API_URL", emulator.base_url().to_owned()),
+            ("LINGPAI_WECHAT__OPEN_URL", emulator.base_url().to_owned()),
+            ("LINGPAI_WECHAT__MP_URL", emulator.base_url().to_owned()),
+        ];
+        let environment = environment.map(|(key, value)| (key.into(), value.into())).to_vec();
+        let settings = Settings::load(&Sources { file: None, environment })?;
+        let clock = ManualClock::at(SystemClock.now());
+        let app = App::build(settings, Arc::new(clock.clone()), Entropy::system()).await?;
+        let (_, key) = app.operators().create("test".to_owned()).await?;
+        let operator = Program::new(base.clone(), key.into_text().expose());
+        let crank = app.crank();
+        let (stop, serving) = (CancellationToken::new(), TaskTracker::new());
+        serving.spawn(app.serve(listener, stop.clone()));
+        let registered = operator.register(&component).await?;
+        emulator.set_events_url(&registered.field("events_url")?);
+        Ok(Self { emulator, component, base, clock, operator, crank, stop, serving, _dir: dir })
+    }
+
+    /// A world whose component has a ticket.
+    ///
+    /// # Errors
+    /// When something does not start.
+    pub async fn with_ticket() -> Result<Self> {
+        let world = Self::start().await?;
+        world.push_ticket().await?;
+        Ok(world)
+    }
+
+    /// A world with a tenant that 令牌小店 has authorized: its program comes along.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub async fn with_authorizer() -> Result<(Self, Program)> {
+        let world = Self::with_ticket().await?;
+        let (_, tenant) = world.operator.create_tenant("花店").await?;
+        world.authorize(&tenant, SHOP).await?;
+        Ok((world, tenant))
+    }
+
+    /// WeChat pushes a ticket, and lingpai takes it.
+    ///
+    /// # Errors
+    /// When it does not answer `success`.
+    pub async fn push_ticket(&self) -> Result<()> {
+        let outcome = self.emulator.push_ticket().await;
+        anyhow::ensure!(outcome.is_accepted(), "the ticket was answered with {outcome:?}");
+        Ok(())
+    }
+
+    /// The whole way of an authorization, from the tenant's link to the stored authorizer; returns
+    /// the authorization as the tenant sees it then.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub async fn authorize(&self, tenant: &Program, appid: &str) -> Result<Answer> {
+        let (id, link) = tenant.start_authorization(&self.component.appid).await?;
+        let mut administrator = Administrator::new("zh-CN");
+        administrator.authorize(&link, appid).await?.expect(StatusCode::OK)?;
+        self.work().await?;
+        tenant.get(&format!("/v1/authorizations/{id}")).await
+    }
+
+    /// Turns the crank until nothing is left to do.
+    ///
+    /// # Errors
+    /// When a worker fails.
+    pub async fn work(&self) -> Result<()> {
+        while self.crank.turn().await? > 0 {}
+        Ok(())
+    }
+
+    /// Moves both clocks forward.
+    pub fn advance(&self, by: chrono::Duration) {
+        self.clock.advance(by);
+        self.emulator.advance_clock(by.to_std().unwrap_or_default());
+    }
+
+    /// Ends the world and checks that no work is left behind.
+    ///
+    /// # Errors
+    /// When a push or an exchange was still waiting.
+    pub async fn end(self) -> Result<()> {
+        let left_over = self.crank.turn().await?;
+        anyhow::ensure!(left_over == 0, "{left_over} pushes and exchanges were left over");
+        self.stop.cancel();
+        self.serving.close();
+        tokio::time::timeout(std::time::Duration::from_secs(30), self.serving.wait())
+            .await
+            .context("the service did not drain")
+    }
+}
