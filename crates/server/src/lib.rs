@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+
+pub mod app;
+pub mod cli;
+pub mod database;
+pub mod doctor;
+pub mod lifecycle;
+pub mod master_key;
+pub mod settings;
+pub mod telemetry;
+pub mod workers;

@@ -1,0 +1,238 @@
+//! Group commit: what WeChat pushes at the same time is committed together.
+//!
+//! A commit waits for the disk, so one commit for sixty-four pushes is worth up to twenty times the
+//! throughput of sixty-four commits, at the same safety. One task takes whatever waits, up to
+//! [`BATCH`], writes it in one transaction and answers every caller. It never waits for more to
+//! come: alone, an arrival is committed at once.
+//!
+//! If a batch is refused, its items are tried one by one, so that a broken one harms nobody else.
+//! Repetition folds, so trying again is safe even if the batch was committed after all.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use lingpai_model::{component::Ticket, push::NewPush};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    db::{Handle, Store},
+    entity::{component_tickets, pushes},
+    error::{Error, Result},
+    repo,
+    seal::KeyRing,
+};
+
+/// The most arrivals in one commit.
+const BATCH: usize = 64;
+/// A batch that has grown this large takes no more: servers bound the size of a statement.
+const BATCH_BYTES: usize = 1024 * 1024;
+/// How long a commit may take. A server that is silent for longer must not hold up those behind it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The most arrivals that wait for the commit before theirs; further callers wait to get in.
+const QUEUE: usize = 1024;
+
+/// Something that WeChat pushed and that must be durable before it is acknowledged.
+#[derive(Debug, Clone)]
+pub enum Arrival {
+    /// A `component_verify_ticket`.
+    Ticket(Ticket),
+    /// Any other push.
+    Push(NewPush),
+}
+
+/// An arrival as a row, sealed by its caller so that sealing is not done in line.
+#[derive(Debug, Clone)]
+pub(crate) enum Row {
+    Ticket(component_tickets::Model),
+    Push(pushes::Model),
+}
+
+impl Arrival {
+    pub(crate) fn seal(&self, keys: &KeyRing) -> Row {
+        match self {
+            Self::Ticket(ticket) => Row::Ticket(repo::tickets::row(keys, ticket)),
+            Self::Push(push) => Row::Push(repo::pushes::row(keys, push)),
+        }
+    }
+}
+
+impl Row {
+    /// The part of it that can be large.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Ticket(ticket) => ticket.value_sealed.len(),
+            Self::Push(push) => push.payload_sealed.len(),
+        }
+    }
+}
+
+struct Waiting {
+    row: Row,
+    answer: oneshot::Sender<Result<()>>,
+}
+
+/// The way to the task that commits.
+pub(crate) struct Arrivals {
+    queue: mpsc::Sender<Waiting>,
+    stop: CancellationToken,
+}
+
+impl Arrivals {
+    /// Starts the task. It ends when it is stopped, or when nobody can send to it any more.
+    pub(crate) fn start(store: Store, background: &TaskTracker) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let stop = CancellationToken::new();
+        let committer = Committer { store, background: background.clone() };
+        background.spawn(committer.run(waiting, stop.clone()));
+        Self { queue, stop }
+    }
+
+    /// Takes no further arrivals; those that wait are still committed.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Returns once `row` is committed.
+    pub(crate) async fn record(&self, row: Row) -> Result<()> {
+        let (answer, answered) = oneshot::channel();
+        let closed = |source| Error::Unavailable { what: "record an arrival", source };
+        let sent = self.queue.send(Waiting { row, answer }).await;
+        sent.map_err(|_| closed(Arc::new(Closing)))?;
+        answered.await.map_err(|lost| closed(Arc::new(lost)))?
+    }
+}
+
+/// The database is being closed.
+#[derive(Debug, thiserror::Error)]
+#[error("the database is being closed")]
+struct Closing;
+
+/// The one task that commits.
+struct Committer {
+    store: Store,
+    background: TaskTracker,
+}
+
+impl Committer {
+    async fn run(self, mut waiting: mpsc::Receiver<Waiting>, stop: CancellationToken) {
+        loop {
+            let first = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                first = waiting.recv() => first,
+            };
+            let Some(first) = first else { return };
+            self.commit_and_answer(gather(first, &mut waiting)).await;
+        }
+        waiting.close();
+        while let Some(first) = waiting.recv().await {
+            self.commit_and_answer(gather(first, &mut waiting)).await;
+        }
+    }
+
+    async fn commit_and_answer(&self, batch: Vec<Waiting>) {
+        let (rows, answers): (Vec<Row>, Vec<_>) =
+            batch.into_iter().map(|item| (item.row, item.answer)).unzip();
+        let together = self.commit(rows.clone()).await;
+        let alone = rows.len() > 1 && matches!(&together, Err(error) if !error.is_transient());
+        for (row, answer) in rows.into_iter().zip(answers) {
+            let outcome = if alone { self.commit(vec![row]).await } else { together.clone() };
+            // A caller that is gone does not want to know; its row is committed all the same.
+            drop(answer.send(outcome));
+        }
+    }
+
+    /// Commits `rows` within [`PATIENCE`]. What takes longer goes on by itself, since a connection
+    /// must not go back to its pool in the middle; whether it succeeds nobody will know.
+    async fn commit(&self, rows: Vec<Row>) -> Result<()> {
+        let store = self.store.clone();
+        let task = self.background.spawn(async move { commit(&store, rows).await });
+        match timeout(PATIENCE, task).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(lost)) => Err(Error::CommitUnknown { source: Arc::new(lost) }),
+            Err(silence) => Err(Error::CommitUnknown { source: Arc::new(silence) }),
+        }
+    }
+}
+
+/// What waits already, without waiting for more.
+fn gather(first: Waiting, waiting: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
+    let mut bytes = first.row.bytes();
+    let mut batch = vec![first];
+    while batch.len() < BATCH
+        && bytes < BATCH_BYTES
+        && let Ok(next) = waiting.try_recv()
+    {
+        bytes += next.row.bytes();
+        batch.push(next);
+    }
+    batch
+}
+
+/// Writes `rows` in one transaction.
+async fn commit(store: &Store, rows: Vec<Row>) -> Result<()> {
+    let mut tickets = Vec::new();
+    let mut pushes = Vec::new();
+    for row in rows {
+        match row {
+            Row::Ticket(ticket) => tickets.push(ticket),
+            Row::Push(push) => pushes.push(push),
+        }
+    }
+    let tx = store.begin().await?;
+    {
+        let at = Handle::within(&tx, &store.keys, None);
+        if !tickets.is_empty() {
+            repo::tickets::save(&at, tickets).await?;
+        }
+        if !pushes.is_empty() {
+            repo::pushes::save(&at, pushes).await?;
+        }
+    }
+    tx.commit().await.map_err(|error| Error::CommitUnknown { source: Arc::new(error) })
+}
+
+/// Keeps the first of each key.
+pub(crate) fn fold<T>(rows: Vec<T>, key: impl Fn(&T) -> (String, String)) -> Vec<T> {
+    let mut seen = HashSet::with_capacity(rows.len());
+    rows.into_iter().filter(|row| seen.insert(key(row))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(bytes: usize) -> Waiting {
+        let (answer, _) = oneshot::channel();
+        let row = component_tickets::Model {
+            component_id: "cmp".into(),
+            ticket_digest: "d".into(),
+            value_sealed: vec![0; bytes],
+            issued_at: 0,
+            received_at: 0,
+        };
+        Waiting { row: Row::Ticket(row), answer }
+    }
+
+    #[test]
+    fn a_batch_is_what_waits_up_to_its_bounds() {
+        let (queue, mut receiver) = mpsc::channel(QUEUE);
+        let send = |bytes| queue.try_send(waiting(bytes)).expect("room in the queue");
+        (0..BATCH + 3).for_each(|_| send(1));
+        assert_eq!(gather(waiting(1), &mut receiver).len(), BATCH);
+        assert_eq!(gather(waiting(1), &mut receiver).len(), 5, "the rest and the new one");
+        assert_eq!(gather(waiting(1), &mut receiver).len(), 1, "alone, it does not wait");
+        (0..3).for_each(|_| send(BATCH_BYTES / 2));
+        assert_eq!(gather(waiting(1), &mut receiver).len(), 3, "bytes count as well");
+    }
+
+    #[test]
+    fn the_first_of_each_key_is_kept() {
+        let rows = vec![("a", 1), ("b", 2), ("a", 3)];
+        let kept = fold(rows, |row| (row.0.to_owned(), String::new()));
+        assert_eq!(kept, [("a", 1), ("b", 2)]);
+    }
+}

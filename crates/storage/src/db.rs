@@ -1,0 +1,220 @@
+//! [`Db`], the open database, and [`Tx`], a transaction on it.
+//!
+//! Everything that differs between SQLite, PostgreSQL and MySQL stands in this module: how
+//! connections are made and proved durable, how schema steps are serialized, how the clock is read.
+//!
+//! On SQLite there are two pools: readers, which never wait, and one writer whose transactions
+//! begin IMMEDIATE. A transaction that began by reading would otherwise find the database locked
+//! when it comes to write, and no waiting helps. On the servers both are the same pool.
+//!
+//! Beginning and committing run in tasks of their own: a caller may be dropped at any `await`, and
+//! a connection must not go back to its pool between a `BEGIN` and its acknowledgement.
+
+mod connect;
+mod dialect;
+mod durability;
+mod handle;
+mod key_check;
+mod migrate;
+mod tx;
+
+use std::{sync::Arc, time::Duration};
+
+use lingpai_model::Instant;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+
+pub use self::{connect::DatabaseConfig, durability::Durability, tx::Tx};
+pub(crate) use self::{
+    dialect::is_unavailable,
+    handle::{Handle, Store, millis},
+};
+use crate::{
+    arrivals::{Arrival, Arrivals},
+    cache::Caches,
+    error::{Error, Result},
+    lease::{self, Lease, LeaseKey},
+    seal::KeyRing,
+};
+
+/// The open database. Cloning shares it.
+#[derive(Clone)]
+pub struct Db(Arc<Inner>);
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Db")
+    }
+}
+
+struct Inner {
+    store: Store,
+    durability: Durability,
+    arrivals: Arrivals,
+    caches: Arc<Caches>,
+    background: TaskTracker,
+}
+
+impl Db {
+    /// Opens the database, sets what makes commits durable and reads it back.
+    ///
+    /// Must be called inside a tokio runtime: it starts the task that groups commits.
+    ///
+    /// # Errors
+    /// [`Error::BadAddress`], [`Error::Unavailable`], and [`Error::NotDurable`] when a commit could
+    /// be lost in a crash.
+    pub async fn connect(config: &DatabaseConfig, keys: KeyRing) -> Result<Self> {
+        let (readers, writer) = connect::open(config).await?;
+        let durability = durability::prove(&readers, &writer).await?;
+        let store = Store { readers, writer, keys };
+        let background = TaskTracker::new();
+        let arrivals = Arrivals::start(store.clone(), &background);
+        let caches = Arc::new(Caches::new());
+        Ok(Self(Arc::new(Inner { store, durability, arrivals, caches, background })))
+    }
+
+    /// Takes every schema step that is missing and returns how many there were. One runner at a
+    /// time in the whole cluster; the others wait and find nothing left to do.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Query`].
+    pub async fn migrate(&self) -> Result<u32> {
+        let store = self.0.store.clone();
+        let run = self.0.background.spawn(async move { migrate::run(&store).await });
+        run.await.map_err(|lost| Error::Unavailable {
+            what: "bring the schema up to date",
+            source: Arc::new(lost),
+        })?
+    }
+
+    /// The schema steps that are missing. Steps that only a newer program knows are no fault.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Query`].
+    pub async fn pending_migrations(&self) -> Result<Vec<String>> {
+        migrate::pending(&self.0.store.readers).await
+    }
+
+    /// Makes sure that this database was sealed with a key of the ring; the first start seals it.
+    ///
+    /// # Errors
+    /// [`Error::WrongMasterKey`]; [`Error::SchemaBehind`] before the schema is there.
+    pub async fn check_key(&self) -> Result<()> {
+        let pending = self.pending_migrations().await?;
+        if !pending.is_empty() {
+            return Err(Error::SchemaBehind { pending });
+        }
+        let now = self.now().await?;
+        let tx = self.begin().await?;
+        key_check::run(&tx.handle(), now).await?;
+        tx.commit().await
+    }
+
+    /// Begins a transaction. On SQLite this waits for the one writer.
+    ///
+    /// Never hold one across a network call or while waiting for a lease.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn begin(&self) -> Result<Tx> {
+        let store = self.0.store.clone();
+        let begun = self.0.background.spawn(async move { store.begin().await }).await;
+        let tx = begun.map_err(|lost| Error::Unavailable {
+            what: "begin a transaction",
+            source: Arc::new(lost),
+        })??;
+        Ok(Tx::new(self.clone(), tx))
+    }
+
+    /// The database's clock, which all instances share.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn now(&self) -> Result<Instant> {
+        dialect::read_clock(&self.0.store.readers).await
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn ping(&self) -> Result<()> {
+        self.now().await.map(drop)
+    }
+
+    /// What makes commits durable, as the database told it.
+    #[must_use]
+    pub fn durability(&self) -> &Durability {
+        &self.0.durability
+    }
+
+    /// Commits the arrivals that wait, refuses later ones, and closes the connections.
+    pub async fn close(self) {
+        self.0.arrivals.stop();
+        self.0.background.close();
+        self.0.background.wait().await;
+        for pool in [&self.0.store.readers, &self.0.store.writer] {
+            if let Err(error) = pool.close_by_ref().await {
+                tracing::warn!(%error, "a connection pool did not close cleanly");
+            }
+        }
+    }
+
+    /// Records a ticket or push and returns once it is committed to durable storage.
+    ///
+    /// What arrives at the same time shares one commit. The same ticket or push twice is one. The
+    /// record is made even if the caller is dropped meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::CommitUnknown`]: nothing may be acknowledged;
+    /// [`Error::Query`] when this one cannot be recorded at all.
+    pub async fn record_arrival(&self, arrival: Arrival) -> Result<()> {
+        self.0.arrivals.record(arrival.seal(&self.0.store.keys)).await
+    }
+
+    /// Takes a lease for `ttl`, by the database's clock; `None` while somebody else holds it.
+    ///
+    /// If the caller is dropped before it learns the outcome, the lease is given back.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn take_lease(&self, key: &LeaseKey, ttl: Duration) -> Result<Option<Lease>> {
+        let (tell, told) = oneshot::channel();
+        let (store, key) = (self.0.store.clone(), key.clone());
+        self.0.background.spawn(async move {
+            let outcome = lease::take(&store.writing(), &key, ttl).await;
+            if let Err(Ok(Some(unwanted))) = tell.send(outcome)
+                && let Err(error) = lease::give_back(&store.writing(), &unwanted).await
+            {
+                tracing::warn!(%error, "a lease that nobody waited for runs to its end");
+            }
+        });
+        told.await
+            .map_err(|lost| Error::Unavailable { what: "take a lease", source: Arc::new(lost) })?
+    }
+
+    /// Gives a lease back without having written anything under it. One that was lost meanwhile
+    /// stays with its new holder.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; the lease then runs to its end.
+    pub async fn release_lease(&self, lease: Lease) -> Result<()> {
+        lease::give_back(&self.0.store.writing(), &lease).await.map(drop)
+    }
+
+    pub(crate) fn caches(&self) -> &Arc<Caches> {
+        &self.0.caches
+    }
+
+    pub(crate) fn background(&self) -> &TaskTracker {
+        &self.0.background
+    }
+
+    pub(crate) fn handle(&self) -> Handle<'_> {
+        self.0.store.reading()
+    }
+
+    pub(crate) fn keys(&self) -> &KeyRing {
+        &self.0.store.keys
+    }
+}

@@ -1,0 +1,25 @@
+//! Rows of `authorizers`.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "authorizers")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    pub component_id: String,
+    pub component_appid: String,
+    pub tenant_id: Option<String>,
+    pub appid: String,
+    pub state: String,
+    pub state_at: Option<i64>,
+    pub generation: i64,
+    pub granted_at: i64,
+    pub profile_json: String,
+    pub func_info_json: String,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,18 @@
+//! Rows of `events`.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "events")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    pub tenant_id: String,
+    pub component_appid: String,
+    pub authorizer_appid: String,
+    pub kind: String,
+    pub occurred_at: i64,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

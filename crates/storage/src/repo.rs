@@ -1,0 +1,228 @@
+//! Repositories: rows in, records out, one file per noun.
+//!
+//! Each is reached as `db.tickets()` to read outside a transaction, or as `tx.tickets()` to read
+//! and write inside one. Writing methods exist only on the latter.
+
+mod api_keys;
+mod authorizations;
+mod authorizer_tokens;
+mod authorizers;
+mod component_tokens;
+mod components;
+mod events;
+mod exchanges;
+mod operators;
+pub(crate) mod pushes;
+mod redirect_uris;
+mod refresh_tokens;
+mod tenants;
+pub(crate) mod tickets;
+
+use std::marker::PhantomData;
+
+use lingpai_model::{
+    Appid, Instant, Secret,
+    digest::Digest,
+    page::PageRequest,
+    token::{AccessToken, KeptToken, TokenFailure},
+};
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
+};
+
+pub use self::{authorizers::AuthorizerFilter, pushes::StoredPush};
+use crate::{
+    db::{Db, Handle, Tx},
+    error::{Error, Result},
+};
+
+/// Reached from a [`Db`]: reads only.
+#[derive(Debug, Clone, Copy)]
+pub struct Read;
+
+/// Reached from a [`Tx`]: reads and writes.
+#[derive(Debug, Clone, Copy)]
+pub struct Write;
+
+macro_rules! repositories {
+    ($($(#[doc = $doc:literal])+ $name:ident: $repo:ident;)+) => {
+        $(
+            $(#[doc = $doc])+
+            pub struct $repo<'a, Access> {
+                at: Handle<'a>,
+                access: PhantomData<Access>,
+            }
+        )+
+
+        impl Db {
+            $(
+                $(#[doc = $doc])+
+                #[must_use]
+                pub fn $name(&self) -> $repo<'_, Read> {
+                    $repo { at: self.handle(), access: PhantomData }
+                }
+            )+
+        }
+
+        impl Tx {
+            $(
+                $(#[doc = $doc])+
+                #[must_use]
+                pub fn $name(&self) -> $repo<'_, Write> {
+                    $repo { at: self.handle(), access: PhantomData }
+                }
+            )+
+        }
+    };
+}
+
+repositories! {
+    /// Components with their secrets.
+    components: ComponentRepo;
+    /// The last tickets of each component.
+    tickets: TicketRepo;
+    /// The present `component_access_token` of each component.
+    component_tokens: ComponentTokenRepo;
+    /// Tenants.
+    tenants: TenantRepo;
+    /// API keys of tenants.
+    api_keys: ApiKeyRepo;
+    /// Operators.
+    operators: OperatorRepo;
+    /// Authorizations and the visits of browsers to them.
+    authorizations: AuthorizationRepo;
+    /// Authorizers.
+    authorizers: AuthorizerRepo;
+    /// The present tokens of each authorizer.
+    authorizer_tokens: AuthorizerTokenRepo;
+    /// The history of every refresh token ever received.
+    refresh_tokens: RefreshTokenRepo;
+    /// Where tenants' administrators and fans may be sent.
+    redirect_uris: RedirectUriRepo;
+    /// Exchanges of authorization codes.
+    exchanges: ExchangeRepo;
+    /// What WeChat pushed.
+    pushes: PushRepo;
+    /// The tenants' event streams.
+    events: EventRepo;
+}
+
+/// The rows behind the request's cursor, in the order of `id`, and one more to tell whether there
+/// is a next page.
+fn page<E: EntityTrait>(rows: Select<E>, id: E::Column, request: &PageRequest) -> Select<E> {
+    let rows = match &request.after {
+        Some(cursor) => rows.filter(id.gt(cursor.last_id())),
+        None => rows,
+    };
+    rows.order_by_asc(id).limit(request.limit() + 1)
+}
+
+/// Free text as a text column takes it: PostgreSQL refuses NUL in every encoding.
+fn text(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// The reason of a failure as it is kept: enough to understand it, never a whole answer.
+fn reason(reason: &str) -> String {
+    text(&reason.chars().take(500).collect::<String>())
+}
+
+/// Reads the columns of one row back; what does not fit makes the row inconsistent.
+struct Reader<'a> {
+    table: &'static str,
+    key: &'a str,
+}
+
+impl Reader<'_> {
+    fn fault(&self) -> Error {
+        Error::inconsistent(self.table, self.key)
+    }
+
+    /// What parsing gave, or the fault of the row.
+    fn parsed<T, E>(&self, parsed: Result<T, E>) -> Result<T> {
+        parsed.map_err(|_| self.fault())
+    }
+
+    /// What is there, or the fault of the row.
+    fn present<T>(&self, value: Option<T>) -> Result<T> {
+        value.ok_or_else(|| self.fault())
+    }
+
+    fn instant(&self, millis: i64) -> Result<Instant> {
+        self.present(Instant::from_timestamp_millis(millis))
+    }
+
+    fn instant_if_any(&self, millis: Option<i64>) -> Result<Option<Instant>> {
+        millis.map(|millis| self.instant(millis)).transpose()
+    }
+
+    fn digest(&self, hex: &str) -> Result<Digest> {
+        self.present(Digest::from_hex(hex))
+    }
+
+    fn appid(&self, text: &str) -> Result<Appid> {
+        self.parsed(Appid::parse(text))
+    }
+
+    fn appid_if_any(&self, text: Option<&str>) -> Result<Option<Appid>> {
+        text.map(|text| self.appid(text)).transpose()
+    }
+
+    fn json<T: serde::de::DeserializeOwned>(&self, json: &str) -> Result<T> {
+        self.parsed(serde_json::from_str(json))
+    }
+
+    fn count(&self, number: i64) -> Result<u32> {
+        self.parsed(u32::try_from(number))
+    }
+}
+
+/// The columns that keep a token and its health, in whichever table they stand.
+struct KeptColumns {
+    token: Option<Secret<String>>,
+    expires_at: Option<i64>,
+    obtained_at: Option<i64>,
+    failed_at: Option<i64>,
+    failure_reason: Option<String>,
+}
+
+impl KeptColumns {
+    fn read(self, read: &Reader<'_>) -> Result<KeptToken> {
+        let token = match self.token {
+            None => None,
+            Some(value) => Some(AccessToken {
+                value,
+                expires_at: read.instant(read.present(self.expires_at)?)?,
+                obtained_at: read.instant(read.present(self.obtained_at)?)?,
+            }),
+        };
+        let failure = match self.failed_at {
+            None => None,
+            Some(at) => Some(TokenFailure {
+                at: read.instant(at)?,
+                reason: read.present(self.failure_reason)?,
+            }),
+        };
+        Ok(KeptToken { token, failure })
+    }
+}
+
+/// Writes a list of numbers as JSON.
+fn numbers_json(numbers: &[u32]) -> String {
+    serde_json::to_string(numbers).expect("numbers are always JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_loses_nul_and_nothing_else() {
+        assert_eq!(text("小店 🍜\0\n"), "小店 🍜\u{fffd}\n");
+    }
+
+    #[test]
+    fn a_reason_is_cut_between_characters() {
+        assert_eq!(reason(&"微".repeat(600)), "微".repeat(500));
+    }
+}

@@ -1,0 +1,270 @@
+//! Authorizers: accounts that granted to a component.
+
+use lingpai_model::{
+    Appid,
+    authorizer::{Authorizer, AuthorizerState, Profile, ProfileKind},
+    caller::TenantScope,
+    id::{AuthorizerId, ComponentId, TenantId},
+    page::{Page, PageRequest},
+};
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _, QuerySelect as _,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{AuthorizerRepo, Reader, Write, numbers_json, page};
+use crate::{
+    cache::Changed,
+    entity::authorizers::{self, Column, Entity},
+    error::{Error, Result},
+};
+
+/// Which authorizers a list shows: those that match everything that is given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuthorizerFilter {
+    /// Those that granted to this component.
+    pub component_appid: Option<Appid>,
+    /// Those in this state, as [`AuthorizerState::as_str`] writes it.
+    pub state: Option<&'static str>,
+}
+
+impl<A> AuthorizerRepo<'_, A> {
+    /// The tenant's authorizer with this appid. If it granted to several components, the one that
+    /// is active comes first, then the newest grant.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] alike for a missing one and another tenant's; [`Error::Unavailable`],
+    /// [`Error::Inconsistent`].
+    pub async fn get(&self, scope: &TenantScope, appid: &Appid) -> Result<Authorizer> {
+        let rows = Entity::find()
+            .filter(Column::TenantId.eq(scope.tenant_id().as_str()))
+            .filter(Column::Appid.eq(appid.as_str()))
+            .all(&self.at.conn)
+            .await
+            .map_err(self.at.failed("read an authorizer"))?;
+        let best = rows.into_iter().max_by_key(|row| (row.state == "active", row.granted_at));
+        record(&best.ok_or_else(|| Error::not_found("authorizer", appid))?)
+    }
+
+    /// The tenant's authorizers, the oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Inconsistent`].
+    pub async fn list(
+        &self,
+        scope: &TenantScope,
+        filter: &AuthorizerFilter,
+        request: &PageRequest,
+    ) -> Result<Page<Authorizer>> {
+        let mut rows = Entity::find().filter(Column::TenantId.eq(scope.tenant_id().as_str()));
+        if let Some(component) = &filter.component_appid {
+            rows = rows.filter(Column::ComponentAppid.eq(component.as_str()));
+        }
+        if let Some(state) = filter.state {
+            rows = rows.filter(Column::State.eq(state));
+        }
+        let rows = page(rows, Column::Id, request).all(&self.at.conn).await;
+        let rows = rows.map_err(self.at.failed("list authorizers"))?;
+        let records = rows.iter().map(record).collect::<Result<_>>()?;
+        Ok(Page::cut(records, request, |authorizer| authorizer.id.as_str()))
+    }
+
+    /// The component's authorizer with this appid, whoever owns it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Inconsistent`].
+    pub async fn system_find(
+        &self,
+        component: &ComponentId,
+        appid: &Appid,
+    ) -> Result<Option<Authorizer>> {
+        let row = Entity::find()
+            .filter(Column::ComponentId.eq(component.as_str()))
+            .filter(Column::Appid.eq(appid.as_str()))
+            .one(&self.at.conn)
+            .await
+            .map_err(self.at.failed("read an authorizer"))?;
+        row.as_ref().map(record).transpose()
+    }
+
+    /// The authorizer with this id, whoever owns it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Unavailable`], [`Error::Inconsistent`].
+    pub async fn system_get(&self, id: &AuthorizerId) -> Result<Authorizer> {
+        let row = Entity::find_by_id(id.as_str()).one(&self.at.conn).await;
+        let row = row.map_err(self.at.failed("read an authorizer"))?;
+        record(&row.ok_or_else(|| Error::not_found("authorizer", id))?)
+    }
+}
+
+impl AuthorizerRepo<'_, Write> {
+    /// Adds an authorizer.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] when the account granted to this component before;
+    /// [`Error::Unavailable`].
+    pub async fn system_insert(&self, authorizer: &Authorizer) -> Result<()> {
+        self.forget(authorizer.tenant_id.as_ref(), &authorizer.appid);
+        self.at.insert_new("authorizer", row(authorizer)).await
+    }
+
+    /// Writes everything that can change of an authorizer: all but its id, component, appid and
+    /// first grant.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] when a newer grant was stored meanwhile; [`Error::NotFound`],
+    /// [`Error::Unavailable`].
+    pub async fn system_update(&self, authorizer: &Authorizer) -> Result<()> {
+        let what = "update an authorizer";
+        let owner: Option<Option<String>> = Entity::find_by_id(authorizer.id.as_str())
+            .select_only()
+            .column(Column::TenantId)
+            .into_tuple()
+            .one(&self.at.conn)
+            .await
+            .map_err(self.at.failed(what))?;
+        let owner = owner.ok_or_else(|| Error::not_found("authorizer", &authorizer.id))?;
+        let owner = owner.and_then(|owner| TenantId::parse(&owner).ok());
+        self.forget(owner.as_ref(), &authorizer.appid);
+        self.forget(authorizer.tenant_id.as_ref(), &authorizer.appid);
+
+        let mut changed = row(authorizer).into_active_model().reset_all();
+        let fixed = [
+            Column::Id,
+            Column::ComponentId,
+            Column::ComponentAppid,
+            Column::Appid,
+            Column::CreatedAt,
+        ];
+        for column in fixed {
+            changed.not_set(column);
+        }
+        let updated = Entity::update_many()
+            .set(changed)
+            .filter(Column::Id.eq(authorizer.id.as_str()))
+            .filter(Column::Generation.lte(authorizer.generation))
+            .exec(&self.at.conn)
+            .await
+            .map_err(self.at.failed(what))?;
+        if updated.rows_affected == 1 {
+            Ok(())
+        } else {
+            Err(Error::Fenced { key: authorizer.id.to_string() })
+        }
+    }
+
+    fn forget(&self, owner: Option<&TenantId>, appid: &Appid) {
+        if let Some(tenant) = owner {
+            self.at.changed(Changed::Authorizer(tenant.clone(), appid.clone()));
+        }
+    }
+}
+
+/// A profile as its column keeps it.
+#[derive(Serialize, Deserialize)]
+struct ProfileJson {
+    kind: Option<String>,
+    nick_name: Option<String>,
+    user_name: Option<String>,
+    principal_name: Option<String>,
+    alias: Option<String>,
+    signature: Option<String>,
+    head_img: Option<String>,
+    qrcode_url: Option<String>,
+    service_type: Option<i64>,
+    verify_type: Option<i64>,
+}
+
+impl From<&Profile> for ProfileJson {
+    fn from(profile: &Profile) -> Self {
+        let p = profile.clone();
+        Self {
+            kind: p.kind.map(|kind| kind.as_str().to_owned()),
+            nick_name: p.nick_name,
+            user_name: p.user_name,
+            principal_name: p.principal_name,
+            alias: p.alias,
+            signature: p.signature,
+            head_img: p.head_img,
+            qrcode_url: p.qrcode_url,
+            service_type: p.service_type,
+            verify_type: p.verify_type,
+        }
+    }
+}
+
+impl From<ProfileJson> for Profile {
+    fn from(json: ProfileJson) -> Self {
+        Self {
+            kind: json.kind.as_deref().and_then(ProfileKind::parse),
+            nick_name: json.nick_name,
+            user_name: json.user_name,
+            principal_name: json.principal_name,
+            alias: json.alias,
+            signature: json.signature,
+            head_img: json.head_img,
+            qrcode_url: json.qrcode_url,
+            service_type: json.service_type,
+            verify_type: json.verify_type,
+        }
+    }
+}
+
+fn row(authorizer: &Authorizer) -> authorizers::Model {
+    let state_at = match &authorizer.state {
+        AuthorizerState::Active => None,
+        AuthorizerState::NeedsReauthorization { since: at } | AuthorizerState::Revoked { at } => {
+            Some(at.timestamp_millis())
+        }
+    };
+    let profile = ProfileJson::from(&authorizer.profile);
+    authorizers::Model {
+        id: authorizer.id.as_str().to_owned(),
+        component_id: authorizer.component_id.as_str().to_owned(),
+        component_appid: authorizer.component_appid.as_str().to_owned(),
+        tenant_id: authorizer.tenant_id.as_ref().map(|tenant| tenant.as_str().to_owned()),
+        appid: authorizer.appid.as_str().to_owned(),
+        state: authorizer.state.as_str().to_owned(),
+        state_at,
+        generation: authorizer.generation,
+        granted_at: authorizer.granted_at.timestamp_millis(),
+        profile_json: serde_json::to_string(&profile).expect("texts and numbers are always JSON"),
+        func_info_json: numbers_json(&authorizer.func_info),
+        created_at: authorizer.created_at.timestamp_millis(),
+        updated_at: authorizer.updated_at.timestamp_millis(),
+    }
+}
+
+fn record(row: &authorizers::Model) -> Result<Authorizer> {
+    let read = Reader { table: "authorizers", key: &row.id };
+    let profile: ProfileJson = read.json(&row.profile_json)?;
+    let tenant_id = row.tenant_id.as_deref().map(TenantId::parse).transpose();
+    Ok(Authorizer {
+        id: read.parsed(AuthorizerId::parse(&row.id))?,
+        component_id: read.parsed(ComponentId::parse(&row.component_id))?,
+        component_appid: read.appid(&row.component_appid)?,
+        tenant_id: read.parsed(tenant_id)?,
+        appid: read.appid(&row.appid)?,
+        state: state(&read, row)?,
+        generation: row.generation,
+        granted_at: read.instant(row.granted_at)?,
+        profile: profile.into(),
+        func_info: read.json(&row.func_info_json)?,
+        created_at: read.instant(row.created_at)?,
+        updated_at: read.instant(row.updated_at)?,
+    })
+}
+
+fn state(read: &Reader<'_>, row: &authorizers::Model) -> Result<AuthorizerState> {
+    let at = read.instant_if_any(row.state_at)?;
+    match row.state.as_str() {
+        "active" => Ok(AuthorizerState::Active),
+        "needs_reauthorization" => {
+            Ok(AuthorizerState::NeedsReauthorization { since: read.present(at)? })
+        }
+        "revoked" => Ok(AuthorizerState::Revoked { at: read.present(at)? }),
+        _ => Err(read.fault()),
+    }
+}

@@ -1,0 +1,186 @@
+//! Authorizers and their tokens: a newer grant is never overwritten by an older one.
+
+use lingpai_model::{
+    Secret,
+    authorizer::{AuthorizerState, GrantTokens, Profile, ProfileKind},
+    token::{KeptToken, TokenFailure},
+};
+use lingpai_storage::{Error, testing::on_each_database};
+
+use crate::world::{World, app, at, scope, token};
+
+fn tokens(generation: i64, access: &str, refresh: &str) -> GrantTokens {
+    GrantTokens {
+        generation,
+        access: KeptToken { token: Some(token(access, 0)), failure: None },
+        refresh_token: Some(Secret::from(refresh)),
+    }
+}
+
+#[tokio::test]
+async fn an_authorizer_reads_back_as_it_was_written() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let component = world.stored_component(&db, "wxC").await;
+        let mut authorizer = world.stored_authorizer(&db, &component, None, "wxA").await;
+        authorizer.profile = Profile {
+            kind: Some(ProfileKind::MiniProgram),
+            nick_name: Some("小店 🍜 \0 \"'\\".to_owned()),
+            signature: Some("介绍".repeat(30_000)),
+            service_type: Some(0),
+            verify_type: Some(-1),
+            ..Profile::default()
+        };
+        authorizer.state = AuthorizerState::NeedsReauthorization { since: at(9) };
+        authorizer.func_info = vec![];
+        authorizer.updated_at = at(10);
+        let tx = db.begin().await.unwrap();
+        tx.authorizers().system_update(&authorizer).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(db.authorizers().system_get(&authorizer.id).await.unwrap(), authorizer);
+        let found = db.authorizers().system_find(&component.id, &app("wxA")).await.unwrap();
+        assert_eq!(found, Some(authorizer));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_account_is_one_authorizer_of_a_component() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let [c, d] =
+            [world.stored_component(&db, "wxC").await, world.stored_component(&db, "wxD").await];
+        world.stored_authorizer(&db, &c, None, "wxA").await;
+        world.stored_authorizer(&db, &d, None, "wxA").await;
+        let tx = db.begin().await.unwrap();
+        let again = world.authorizer(&c, None, "wxA");
+        let error = tx.authorizers().system_insert(&again).await.unwrap_err();
+        assert!(matches!(error, Error::AlreadyExists { what: "authorizer" }));
+        let goes_on = world.authorizer(&c, None, "wxB");
+        tx.authorizers().system_insert(&goes_on).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(db.authorizers().system_get(&goes_on.id).await.is_ok());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_several_grants_the_active_one_is_meant_then_the_newest() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let tenant = world.stored_tenant(&db).await;
+        let mut grants = Vec::new();
+        for (appid, granted) in [("wxC", 5), ("wxD", 3), ("wxE", 1)] {
+            let component = world.stored_component(&db, appid).await;
+            let mut grant = world.stored_authorizer(&db, &component, Some(&tenant), "wxA").await;
+            grant.granted_at = at(granted);
+            grants.push(grant);
+        }
+        grants[0].state = AuthorizerState::Revoked { at: at(6) };
+        let tx = db.begin().await.unwrap();
+        for grant in &grants {
+            tx.authorizers().system_update(grant).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let meant = db.authorizers().get(&scope(&tenant), &app("wxA")).await.unwrap();
+        assert_eq!(meant.component_appid, app("wxD"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_older_grant_never_overwrites_a_newer_one() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let component = world.stored_component(&db, "wxC").await;
+        let old = world.stored_authorizer(&db, &component, None, "wxA").await;
+        let mut new = old.clone();
+        new.generation = 2;
+        let tx = db.begin().await.unwrap();
+        tx.authorizers().system_update(&new).await.unwrap();
+        tx.authorizers().system_update(&new).await.unwrap();
+        let fenced = tx.authorizers().system_update(&old).await.unwrap_err();
+        assert!(matches!(fenced, Error::Fenced { .. }));
+        let unknown = world.authorizer(&component, None, "wxB");
+        let missing = tx.authorizers().system_update(&unknown).await.unwrap_err();
+        assert!(matches!(missing, Error::NotFound { .. }));
+
+        let repo = tx.authorizer_tokens();
+        repo.system_replace(&old.id, &tokens(2, "second", "r2")).await.unwrap();
+        let fenced = repo.system_replace(&old.id, &tokens(1, "first", "r1")).await.unwrap_err();
+        assert!(matches!(fenced, Error::Fenced { .. }));
+        let refreshed = token("late refresh", 1);
+        let fenced = repo.system_save_refreshed(&old.id, 1, &refreshed, None).await.unwrap_err();
+        assert!(matches!(fenced, Error::Fenced { .. }));
+        drop(repo);
+        tx.commit().await.unwrap();
+
+        assert_eq!(db.authorizers().system_get(&old.id).await.unwrap().generation, 2);
+        let kept = db.authorizer_tokens().system_find(&old.id).await.unwrap().unwrap();
+        assert_eq!(kept.access.token, Some(token("second", 0)));
+        assert_eq!(kept.refresh_token, Some(Secret::from("r2")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refresh_without_a_new_refresh_token_keeps_the_old_one() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let component = world.stored_component(&db, "wxC").await;
+        let id = world.stored_authorizer(&db, &component, None, "wxA").await.id;
+        let failure = TokenFailure { at: at(3), reason: "no answer\0".to_owned() };
+        let tx = db.begin().await.unwrap();
+        let repo = tx.authorizer_tokens();
+        repo.system_replace(&id, &tokens(1, "a1", "r1")).await.unwrap();
+        repo.system_mark_failed(&id, &failure).await.unwrap();
+        drop(repo);
+        tx.commit().await.unwrap();
+        let kept = db.cached_authorizer_tokens(&id).await.unwrap().unwrap();
+        assert_eq!(kept.access.token, Some(token("a1", 0)), "a failure costs no token");
+        assert_eq!(kept.access.failure.as_ref().unwrap().reason, "no answer\u{fffd}");
+
+        let save = async |access: &str, refresh: Option<&Secret<String>>| {
+            let tx = db.begin().await.unwrap();
+            let repo = tx.authorizer_tokens();
+            repo.system_save_refreshed(&id, 1, &token(access, 5), refresh).await.unwrap();
+            drop(repo);
+            tx.commit().await.unwrap();
+            db.cached_authorizer_tokens(&id).await.unwrap().unwrap()
+        };
+        let kept = save("a2", None).await;
+        assert_eq!(kept.access, KeptToken { token: Some(token("a2", 5)), failure: None });
+        assert_eq!(kept.refresh_token, Some(Secret::from("r1")));
+        let kept = save("a3", Some(&Secret::from("r3"))).await;
+        assert_eq!(kept.refresh_token, Some(Secret::from("r3")));
+
+        let tx = db.begin().await.unwrap();
+        tx.authorizer_tokens().system_clear_access(&id).await.unwrap();
+        tx.commit().await.unwrap();
+        let kept = db.cached_authorizer_tokens(&id).await.unwrap().unwrap();
+        assert_eq!(kept.access.token, None);
+        assert_eq!(kept.refresh_token, Some(Secret::from("r3")), "it is never erased");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_of_owner_is_seen_by_both_tenants_at_once() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let component = world.stored_component(&db, "wxC").await;
+        let [old, new] = [world.stored_tenant(&db).await, world.stored_tenant(&db).await];
+        let mut authorizer = world.stored_authorizer(&db, &component, Some(&old), "wxA").await;
+        assert!(db.cached_authorizer(&scope(&old), &authorizer.appid).await.is_ok());
+        assert!(db.cached_authorizer(&scope(&new), &authorizer.appid).await.is_err());
+        authorizer.tenant_id = Some(new.id.clone());
+        let tx = db.begin().await.unwrap();
+        tx.authorizers().system_update(&authorizer).await.unwrap();
+        assert!(db.cached_authorizer(&scope(&old), &authorizer.appid).await.is_ok(), "not yet");
+        tx.commit().await.unwrap();
+        assert!(db.cached_authorizer(&scope(&old), &authorizer.appid).await.is_err());
+        let read = db.cached_authorizer(&scope(&new), &authorizer.appid).await.unwrap();
+        assert_eq!(*read, authorizer);
+    })
+    .await;
+}

@@ -1,0 +1,213 @@
+//! What the tests put into the database.
+
+use std::{
+    future::Future,
+    sync::atomic::{AtomicI64, Ordering},
+};
+
+use chrono::{DateTime, Duration};
+use lingpai_model::{
+    Appid, Instant, Secret,
+    api_key::{ApiKey, Scopes},
+    authorization::{AccountKind, Authorization, AuthorizationState},
+    authorizer::{Authorizer, AuthorizerState, Profile},
+    caller::TenantScope,
+    clock::Entropy,
+    component::{Component, Ticket},
+    digest::Digest,
+    event::{Event, EventKind},
+    id::{ApiKeyId, AuthorizationId, AuthorizerId, ComponentId, EventId, PushId, TenantId},
+    push::{Disposition, NewPush},
+    tenant::Tenant,
+    token::AccessToken,
+};
+use lingpai_storage::Db;
+use sea_orm::{Database, DatabaseConnection};
+use tokio::task::JoinSet;
+
+/// Makes records that differ from each other, repeat from run to run, and sort as they were made.
+pub(crate) struct World(Entropy, AtomicI64);
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self(Entropy::seeded(1), AtomicI64::new(0))
+    }
+
+    /// A little later each time.
+    fn now(&self) -> Instant {
+        at(0) + Duration::milliseconds(self.1.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn tenant(&self) -> Tenant {
+        let id = TenantId::new(self.now(), &self.0);
+        Tenant { id, name: "小店 🍜".to_owned(), created_at: at(0) }
+    }
+
+    pub(crate) fn component(&self, appid: &str) -> Component {
+        Component {
+            id: ComponentId::new(self.now(), &self.0),
+            appid: app(appid),
+            name: "平台".to_owned(),
+            appsecret: Secret::from("canary appsecret"),
+            push_token: Secret::from("canary push token"),
+            encoding_aes_key: Secret::from("canary key"),
+            previous_encoding_aes_key: None,
+            created_at: at(0),
+            updated_at: at(0),
+        }
+    }
+
+    pub(crate) fn api_key(&self, tenant: &Tenant) -> ApiKey {
+        ApiKey {
+            id: ApiKeyId::new(self.now(), &self.0),
+            tenant_id: tenant.id.clone(),
+            name: "ci".to_owned(),
+            key_digest: Digest::of(&[b"k"]),
+            scopes: Scopes::all(),
+            created_at: at(0),
+            revoked_at: None,
+        }
+    }
+
+    pub(crate) fn authorizer(
+        &self,
+        component: &Component,
+        tenant: Option<&Tenant>,
+        appid: &str,
+    ) -> Authorizer {
+        Authorizer {
+            id: AuthorizerId::new(self.now(), &self.0),
+            component_id: component.id.clone(),
+            component_appid: component.appid.clone(),
+            tenant_id: tenant.map(|tenant| tenant.id.clone()),
+            appid: app(appid),
+            state: AuthorizerState::Active,
+            generation: 1,
+            granted_at: at(1),
+            profile: Profile::default(),
+            func_info: vec![1, 15, 4],
+            created_at: at(0),
+            updated_at: at(0),
+        }
+    }
+
+    pub(crate) fn authorization(&self, component: &Component, tenant: &Tenant) -> Authorization {
+        let id = AuthorizationId::new(self.now(), &self.0);
+        Authorization {
+            tenant_id: tenant.id.clone(),
+            component_id: component.id.clone(),
+            account_kind: AccountKind::Any,
+            appid: None,
+            category_ids: vec![7],
+            return_url: Some("https://tenant.example/done".to_owned()),
+            reference: Some("order 7\0".to_owned()),
+            purpose: None,
+            link_digest: Digest::of(&[b"link", id.as_str().as_bytes()]),
+            pre_auth_code: Secret::new(format!("canary pre_auth_code of {id}")),
+            state: AuthorizationState::Pending,
+            created_at: at(0),
+            expires_at: at(600),
+            id,
+        }
+    }
+
+    pub(crate) fn push(&self, component: &Component, dedupe: &str) -> NewPush {
+        NewPush {
+            id: PushId::new(self.now(), &self.0),
+            component_id: component.id.clone(),
+            dedupe: Digest::of(&[dedupe.as_bytes()]),
+            info_type: "authorized".to_owned(),
+            authorizer_appid: Some(app("wxA")),
+            payload: Secret::new(dedupe.as_bytes().to_vec()),
+            disposition: Disposition::Process,
+            issued_at: at(1),
+            received_at: at(2),
+        }
+    }
+
+    pub(crate) fn event(&self, tenant: &Tenant, second: i64) -> Event {
+        Event {
+            id: EventId::new(at(second), &self.0),
+            tenant_id: tenant.id.clone(),
+            component_appid: app("wxC"),
+            authorizer_appid: app("wxA"),
+            kind: EventKind::Authorized,
+            occurred_at: at(second),
+        }
+    }
+
+    /// A component that is stored.
+    pub(crate) async fn stored_component(&self, db: &Db, appid: &str) -> Component {
+        let component = self.component(appid);
+        let tx = db.begin().await.unwrap();
+        tx.components().insert(&component).await.unwrap();
+        tx.commit().await.unwrap();
+        component
+    }
+
+    /// A tenant that is stored.
+    pub(crate) async fn stored_tenant(&self, db: &Db) -> Tenant {
+        let tenant = self.tenant();
+        let tx = db.begin().await.unwrap();
+        tx.tenants().insert(&tenant).await.unwrap();
+        tx.commit().await.unwrap();
+        tenant
+    }
+
+    /// An authorizer that is stored.
+    pub(crate) async fn stored_authorizer(
+        &self,
+        db: &Db,
+        component: &Component,
+        tenant: Option<&Tenant>,
+        appid: &str,
+    ) -> Authorizer {
+        let authorizer = self.authorizer(component, tenant, appid);
+        let tx = db.begin().await.unwrap();
+        tx.authorizers().system_insert(&authorizer).await.unwrap();
+        tx.commit().await.unwrap();
+        authorizer
+    }
+}
+
+pub(crate) fn at(second: i64) -> Instant {
+    DateTime::UNIX_EPOCH + Duration::days(20_000) + Duration::seconds(second)
+}
+
+pub(crate) fn app(appid: &str) -> Appid {
+    Appid::parse(appid).unwrap()
+}
+
+pub(crate) fn scope(tenant: &Tenant) -> TenantScope {
+    TenantScope::authenticated(tenant.id.clone())
+}
+
+pub(crate) fn ticket(component: &Component, value: &str, second: i64) -> Ticket {
+    Ticket {
+        component_id: component.id.clone(),
+        value: Secret::from(value),
+        issued_at: at(second),
+        received_at: at(second + 1),
+    }
+}
+
+pub(crate) fn token(value: &str, second: i64) -> AccessToken {
+    AccessToken {
+        value: Secret::from(value),
+        expires_at: at(second + 7200),
+        obtained_at: at(second),
+    }
+}
+
+/// Runs all of `tasks` at once and returns what they gave, in no order.
+pub(crate) async fn all_at_once<T: Send + 'static>(
+    tasks: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    tasks.into_iter().collect::<JoinSet<_>>().join_all().await
+}
+
+/// A connection that knows nothing of ours.
+#[expect(clippy::disallowed_methods, reason = "to damage rows that the store would never write")]
+pub(crate) async fn raw(url: &str) -> DatabaseConnection {
+    Database::connect(url).await.unwrap()
+}

@@ -1,0 +1,66 @@
+#![doc = include_str!("../README.md")]
+
+mod schema;
+
+mod m20261120_01_create_installation;
+mod m20261120_02_create_tenant;
+mod m20261120_03_create_api_key;
+mod m20261120_04_create_operator;
+mod m20261120_05_create_component;
+mod m20261120_06_create_component_ticket;
+mod m20261120_07_create_component_token;
+mod m20261120_08_create_lease;
+mod m20261120_09_create_authorization;
+mod m20261120_10_create_authorization_visit;
+mod m20261120_11_create_authorizer;
+mod m20261120_12_create_authorizer_token;
+mod m20261120_13_create_refresh_token;
+mod m20261120_14_create_exchange;
+mod m20261120_15_create_push;
+mod m20261120_16_create_event;
+mod m20261120_17_create_redirect_uri;
+
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+/// All steps, in the order in which they are taken.
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261120_01_create_installation::Migration),
+            Box::new(m20261120_02_create_tenant::Migration),
+            Box::new(m20261120_03_create_api_key::Migration),
+            Box::new(m20261120_04_create_operator::Migration),
+            Box::new(m20261120_05_create_component::Migration),
+            Box::new(m20261120_06_create_component_ticket::Migration),
+            Box::new(m20261120_07_create_component_token::Migration),
+            Box::new(m20261120_08_create_lease::Migration),
+            Box::new(m20261120_09_create_authorization::Migration),
+            Box::new(m20261120_10_create_authorization_visit::Migration),
+            Box::new(m20261120_11_create_authorizer::Migration),
+            Box::new(m20261120_12_create_authorizer_token::Migration),
+            Box::new(m20261120_13_create_refresh_token::Migration),
+            Box::new(m20261120_14_create_exchange::Migration),
+            Box::new(m20261120_15_create_push::Migration),
+            Box::new(m20261120_16_create_event::Migration),
+            Box::new(m20261120_17_create_redirect_uri::Migration),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn steps_are_named_once_and_stand_in_order() {
+        let names: Vec<String> =
+            Migrator::migrations().iter().map(|step| step.name().to_owned()).collect();
+        let sorted: Vec<String> =
+            names.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        assert_eq!(names, sorted);
+    }
+}

@@ -1,0 +1,46 @@
+//! What WeChat sent. The unique index folds repetitions; the other one hands out what is due, the
+//! oldest first. There is no foreign key: every insert of the hot path would pay for it.
+
+use sea_orm_migration::{
+    MigrationTrait, SchemaManager,
+    async_trait::async_trait,
+    sea_orm::{DbErr, DeriveMigrationName},
+};
+
+use crate::schema::{Required as _, Schema};
+
+const TABLE: &str = "pushes";
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let schema = Schema::of(manager).await?;
+        let table = schema
+            .table(TABLE)
+            .col(schema.id("id").required().primary_key().take())
+            .col(schema.id("component_id").required())
+            .col(schema.digest("dedupe").required())
+            .col(schema.exact("info_type", 64).required())
+            .col(schema.appid("authorizer_appid"))
+            .col(schema.sealed("payload_sealed").required())
+            .col(schema.word("state").required())
+            .col(schema.number("attempts").required())
+            .col(schema.instant("leased_until").required())
+            .col(schema.number("lease_epoch").required())
+            .col(schema.text("last_failure"))
+            .col(schema.instant("issued_at").required())
+            .col(schema.instant("received_at").required())
+            .take();
+        schema.create(table).await?;
+        schema.index(TABLE, &["state", "leased_until", "id"]).await?;
+        schema.unique(TABLE, &["component_id", "dedupe"]).await?;
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        Schema::of(manager).await?.drop(TABLE).await
+    }
+}

@@ -1,0 +1,187 @@
+//! The column types of the house, the same on all three databases.
+//!
+//! Every table says its engine, character set and collation on MySQL and MariaDB: their defaults
+//! merge identifiers that differ in case or in trailing spaces.
+
+use sea_orm_migration::{
+    SchemaManager,
+    sea_orm::{ConnectionTrait as _, DbBackend, DbErr, Statement},
+    sea_query::{
+        ColumnDef, ForeignKey, ForeignKeyCreateStatement, Index, Table, TableCreateStatement,
+    },
+};
+
+/// How the database at hand spells our column types.
+pub(crate) struct Schema<'a> {
+    manager: &'a SchemaManager<'a>,
+    backend: DbBackend,
+    /// The binary collation of MySQL and MariaDB in which trailing spaces count.
+    collation: String,
+}
+
+impl<'a> Schema<'a> {
+    /// Asks the database what it is.
+    pub(crate) async fn of(manager: &'a SchemaManager<'a>) -> Result<Self, DbErr> {
+        let backend = manager.get_database_backend();
+        let collation = if backend == DbBackend::MySql {
+            binary_collation(manager).await?
+        } else {
+            String::new()
+        };
+        Ok(Self { manager, backend, collation })
+    }
+
+    /// A table that is created unless a run that broke off has created it already.
+    pub(crate) fn table(&self, name: &'static str) -> TableCreateStatement {
+        let mut table = Table::create().table(name).if_not_exists().take();
+        if self.backend == DbBackend::MySql {
+            table.engine("InnoDB").character_set("utf8mb4").collate(self.collation.as_str());
+        }
+        table
+    }
+
+    /// An id of ours: `VARCHAR(32)`.
+    pub(crate) fn id(&self, name: &'static str) -> ColumnDef {
+        self.exact(name, 32)
+    }
+
+    /// One word out of a closed set, in snake_case: `VARCHAR(32)`.
+    pub(crate) fn word(&self, name: &'static str) -> ColumnDef {
+        self.exact(name, 32)
+    }
+
+    /// An identifier of WeChat's: `VARCHAR(64)`, compared byte for byte.
+    pub(crate) fn appid(&self, name: &'static str) -> ColumnDef {
+        self.exact(name, 64)
+    }
+
+    /// A SHA-256 digest in hexadecimal: `VARCHAR(64)`.
+    pub(crate) fn digest(&self, name: &'static str) -> ColumnDef {
+        self.exact(name, 64)
+    }
+
+    /// Text that is compared byte for byte and may be indexed.
+    pub(crate) fn exact(&self, name: &'static str, length: u32) -> ColumnDef {
+        let mut column = ColumnDef::new(name).string_len(length).take();
+        if self.backend == DbBackend::Postgres {
+            column.extra("COLLATE \"C\"");
+        }
+        column
+    }
+
+    /// Text of any length, JSON included. Never indexed.
+    pub(crate) fn text(&self, name: &'static str) -> ColumnDef {
+        let mut column = ColumnDef::new(name);
+        if self.backend == DbBackend::MySql {
+            column.custom("MEDIUMTEXT");
+        } else {
+            column.text();
+        }
+        column
+    }
+
+    /// Sealed bytes: a blob that does not end at 64 KiB.
+    pub(crate) fn sealed(&self, name: &'static str) -> ColumnDef {
+        let mut column = ColumnDef::new(name);
+        if self.backend == DbBackend::MySql {
+            column.custom("MEDIUMBLOB");
+        } else {
+            column.binary();
+        }
+        column
+    }
+
+    /// An instant: Unix milliseconds.
+    pub(crate) fn instant(&self, name: &'static str) -> ColumnDef {
+        ColumnDef::new(name).big_integer().take()
+    }
+
+    /// A number: counters, epochs, generations.
+    pub(crate) fn number(&self, name: &'static str) -> ColumnDef {
+        ColumnDef::new(name).big_integer().take()
+    }
+
+    /// Creates `table`.
+    pub(crate) async fn create(&self, table: TableCreateStatement) -> Result<(), DbErr> {
+        self.manager.create_table(table).await
+    }
+
+    /// Creates an index that finds rows, unless it is there already.
+    pub(crate) async fn index(
+        &self,
+        table: &'static str,
+        columns: &[&'static str],
+    ) -> Result<(), DbErr> {
+        self.create_index("idx", table, columns).await
+    }
+
+    /// Creates an index that admits each combination once, unless it is there already.
+    pub(crate) async fn unique(
+        &self,
+        table: &'static str,
+        columns: &[&'static str],
+    ) -> Result<(), DbErr> {
+        self.create_index("uq", table, columns).await
+    }
+
+    async fn create_index(
+        &self,
+        kind: &'static str,
+        table: &'static str,
+        columns: &[&'static str],
+    ) -> Result<(), DbErr> {
+        let name = format!("{kind}_{table}_{}", columns.join("_"));
+        if self.manager.has_index(table, &name).await? {
+            return Ok(());
+        }
+        let mut index = Index::create().name(name).table(table).take();
+        for column in columns {
+            index.col(*column);
+        }
+        if kind == "uq" {
+            index.unique();
+        }
+        self.manager.create_index(index).await
+    }
+
+    /// Drops a table, if it is there.
+    pub(crate) async fn drop(&self, table: &'static str) -> Result<(), DbErr> {
+        self.manager.drop_table(Table::drop().table(table).if_exists().take()).await
+    }
+}
+
+/// A column that must hold something.
+pub(crate) trait Required {
+    /// The same column, `NOT NULL`.
+    fn required(self) -> Self;
+}
+
+impl Required for ColumnDef {
+    fn required(mut self) -> Self {
+        self.not_null();
+        self
+    }
+}
+
+/// A reference from `column` to the id of a row of `parent`.
+pub(crate) fn refers(
+    table: &'static str,
+    column: &'static str,
+    parent: &'static str,
+) -> ForeignKeyCreateStatement {
+    ForeignKey::create()
+        .name(format!("fk_{table}_{column}"))
+        .from(table, column)
+        .to(parent, "id")
+        .take()
+}
+
+/// `utf8mb4_bin` pads with spaces before it compares; the two newer names do not. MariaDB knows
+/// the first, MySQL 8 the second.
+async fn binary_collation(manager: &SchemaManager<'_>) -> Result<String, DbErr> {
+    let sql = "SELECT collation_name AS name FROM information_schema.collations \
+               WHERE collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')";
+    let connection = manager.get_connection();
+    let row = connection.query_one_raw(Statement::from_string(DbBackend::MySql, sql)).await?;
+    row.map_or_else(|| Ok("utf8mb4_bin".to_owned()), |row| row.try_get("", "name"))
+}
