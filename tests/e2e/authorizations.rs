@@ -164,7 +164,7 @@ async fn the_start_page_speaks_both_languages_and_tells_who_asks() -> Result<()>
     let started = tenant.post("/v1/authorizations", &body).await?.expect(StatusCode::CREATED)?;
     let link = started.field("url")?.parse()?;
     for (language, words, set) in
-        [("zh-CN,zh;q=0.9", "授权", "消息管理"), ("en-US", "Authorize", "Messages")]
+        [("zh-CN,zh;q=0.9", "授权", "消息管理"), ("en-US", "Authorize", "messages")]
     {
         let page = Administrator::new(language).open_start_page(&link).await?;
         assert!(page.html.contains(words), "{language}: {}", page.html);

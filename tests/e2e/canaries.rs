@@ -47,28 +47,7 @@ async fn no_secret_is_found_in_clear() -> Result<()> {
     })
     .await?;
 
-    // What works, what WeChat refuses, what breaks, and what is nonsense.
-    emulator.kill(&Kill::AuthorizerTokens { appid: SHOP.to_owned() });
-    for path in ["/cgi-bin/user/get", "/wxa/emulator/echo?access_token=x", "/cgi-bin/token"] {
-        answers.push(tenant.get(&format!("{shown}/proxy{path}")).await?.text);
-    }
-    let token_call = "/cgi-bin/component/api_authorizer_token";
-    emulator.kill(&Kill::AuthorizerTokens { appid: SHOP.to_owned() });
-    let garbled = FaultKind::OtherAnswer {
-        status: 200,
-        content_type: "text/plain".to_owned(),
-        body: "{\"authorizer_access_token\":\"CANARYgarbled\",\"expires_in\":-1}".to_owned(),
-    };
-    for kind in [FaultKind::LoseAnswer, garbled] {
-        emulator.set_fault(Fault::new(token_call, kind).times(1));
-        answers.push(tenant.get(&format!("{shown}/proxy/cgi-bin/user/get")).await?.text);
-    }
-    answers.push(operator.post("/admin/v1/components", &json!({"appsecret": CANARY})).await?.text);
-    for path in ["/admin/v1/components", "/admin/v1/tenants"] {
-        answers.push(operator.get(path).await?.text);
-    }
-    answers.push(tenant.get(&shown).await?.text);
-    answers.push(tenant.get("/v1/authorizations").await?.text);
+    answers.extend(call_everything(&emulator, &operator, &tenant).await?);
     answers.push(start.command(&["doctor"]).unwrap_or_default());
     answers.push(start.command(&["config", "print"])?);
     process.kill()?;
@@ -91,6 +70,38 @@ async fn no_secret_is_found_in_clear() -> Result<()> {
     }
     assert!(looked_at >= 2, "log and database are there");
     Ok(())
+}
+
+/// What works, what WeChat refuses, what breaks, and what is nonsense.
+async fn call_everything(
+    emulator: &Emulator,
+    operator: &Program,
+    tenant: &Program,
+) -> Result<Vec<String>> {
+    let mut answers = Vec::new();
+    let shown = format!("/v1/authorizers/{SHOP}");
+    emulator.kill(&Kill::AuthorizerTokens { appid: SHOP.to_owned() });
+    for path in ["/cgi-bin/user/get", "/wxa/emulator/echo?access_token=x", "/cgi-bin/token"] {
+        answers.push(tenant.get(&format!("{shown}/proxy{path}")).await?.text);
+    }
+    let token_call = "/cgi-bin/component/api_authorizer_token";
+    emulator.kill(&Kill::AuthorizerTokens { appid: SHOP.to_owned() });
+    let garbled = FaultKind::OtherAnswer {
+        status: 200,
+        content_type: "text/plain".to_owned(),
+        body: "{\"authorizer_access_token\":\"CANARYgarbled\",\"expires_in\":-1}".to_owned(),
+    };
+    for kind in [FaultKind::LoseAnswer, garbled] {
+        emulator.set_fault(Fault::new(token_call, kind).times(1));
+        answers.push(tenant.get(&format!("{shown}/proxy/cgi-bin/user/get")).await?.text);
+    }
+    answers.push(operator.post("/admin/v1/components", &json!({"appsecret": CANARY})).await?.text);
+    for path in ["/admin/v1/components", "/admin/v1/tenants"] {
+        answers.push(operator.get(path).await?.text);
+    }
+    answers.push(tenant.get(&shown).await?.text);
+    answers.push(tenant.get("/v1/authorizations").await?.text);
+    Ok(answers)
 }
 
 fn holds_none(path: &Path, secrets: &[&str]) -> Result<()> {

@@ -14,7 +14,6 @@ use url::Url;
 /// # Panics
 /// When the machine has no certificate store.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "tests and the demo call loopback only")]
 pub fn http_client() -> Client {
     // A second installation is refused and harmless: the first one stays.
     let _ = rustls::crypto::ring::default_provider().install_default();

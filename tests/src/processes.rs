@@ -112,6 +112,12 @@ impl Start {
         &self.url
     }
 
+    /// Where everything it prints goes.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// Starts it and waits until it answers.
     ///
     /// # Errors

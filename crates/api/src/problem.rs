@@ -139,9 +139,15 @@ impl Problem {
         )
     }
 
-    /// A handler panicked; what it said is in the log.
-    pub(crate) fn panicked(message: String) -> Self {
-        Self::internal().caused_by(Panicked(message))
+    /// A handler panicked. What it said is told to nobody: it may quote a value. The log names the
+    /// place.
+    pub(crate) fn panicked() -> Self {
+        Self::internal().caused_by(Broken("a request handler panicked"))
+    }
+
+    /// A page could not be rendered.
+    pub(crate) fn unrendered() -> Self {
+        Self::internal().caused_by(Broken("a page could not be rendered"))
     }
 
     fn internal() -> Self {
@@ -194,10 +200,10 @@ impl Problem {
     }
 }
 
-/// What a handler said when it panicked.
+/// What broke on our side.
 #[derive(Debug, thiserror::Error)]
-#[error("a request handler panicked: {0}")]
-struct Panicked(String);
+#[error("{0}")]
+struct Broken(&'static str);
 
 impl From<lingpai_tenant::Error> for Problem {
     fn from(error: lingpai_tenant::Error) -> Self {

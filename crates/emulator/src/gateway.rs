@@ -208,7 +208,7 @@ fn effect(world: &Arc<World>, request: &ApiRequest) -> Result<Answer, Refusal> {
     let route = open_platform::route(&request.path)
         .or_else(|| authorizer_api::route(&request.path))
         .ok_or_else(|| Refusal::new(refusal::WRONG_URL))?;
-    // Observed: WeChat's front answers HTTP 412 to chunked request bodies, before any API.
+    // Assumed (#2): WeChat's front answers HTTP 412 to chunked request bodies, before any API.
     if request.is_chunked() {
         return Ok(Answer::Status(StatusCode::PRECONDITION_FAILED));
     }

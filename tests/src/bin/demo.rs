@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use lingpai_emulator::EmulatorConfig;
 use lingpai_tests::{
     people::{Administrator, Component, Program, http_client},
-    processes::{Start, eventually},
+    processes::{Process, Start, eventually},
     world::SHOP,
 };
 use reqwest::StatusCode;
@@ -24,49 +24,67 @@ const SERVICE: &str = "127.0.0.1:8080";
 /// Where the emulator listens.
 const WECHAT: &str = "127.0.0.1:8190";
 
+/// Everybody who takes part.
+struct Cast {
+    component: Component,
+    service: Start,
+    operator: Program,
+    tenant: Program,
+    _running: [Process; 2],
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
+    println!("\n  lingpai 令牌: the main job, step by step\n");
+    let cast = set_up().await?;
+    authorize(&cast).await?;
+    let call = call_wechat(&cast).await?;
+    tell_what_next(&cast, &call).await?;
+    wait_for_the_end().await
+}
+
+/// Steps 1 to 5: emulator, service, component, ticket, tenant.
+async fn set_up() -> Result<Cast> {
     let folder = Path::new(FOLDER);
     if folder.exists() {
         fs::remove_dir_all(folder).context("the last demo's folder cannot be removed")?;
     }
     fs::create_dir_all(folder)?;
-    let config = EmulatorConfig::default();
-    let component = Component::of(&config);
+    let component = Component::of(&EmulatorConfig::default());
     let events_url = format!("http://{SERVICE}/wechat/components/{}/events", component.appid);
-    println!("\n  lingpai 令牌: the main job, step by step\n");
 
-    let emulator = Start::emulator(folder, &["--events-url", &events_url])?.at(WECHAT);
-    let _emulator = emulator.run().await.with_context(|| taken(WECHAT))?;
+    let wechat = Start::emulator(folder, &["--events-url", &events_url])?.at(WECHAT);
+    let emulator = wechat.run().await.with_context(|| taken(WECHAT))?;
     step(1, "WeChat is here", &format!("an emulator on http://{WECHAT}/control/"));
 
-    let service = Start::service(folder, emulator.url(), &[])?.at(SERVICE);
-    let _service = service.run().await.with_context(|| taken(SERVICE))?;
+    let service = Start::service(folder, wechat.url(), &[])?.at(SERVICE);
+    let lingpai = service.run().await.with_context(|| taken(SERVICE))?;
     step(2, "lingpai is up", &format!("on http://{SERVICE}, SQLite and master key in {FOLDER}"));
 
-    let operator_key = service.command(&["operator-key", "create", "demo"])?.trim().to_owned();
-    let operator = Program::new(service.url().clone(), &operator_key);
+    let operator_key = service.command(&["operator-key", "create", "demo"])?;
+    let operator = Program::new(service.url().clone(), operator_key.trim());
     operator.register(&component).await?;
     step(3, "the operator registers the component", &component.appid);
 
-    push_ticket(emulator.url()).await?;
-    let shown = format!("/admin/v1/components/{}", component.appid);
+    push_ticket(wechat.url()).await?;
     let ticket = eventually("WeChat's ticket is stored", async || {
-        let seen = operator.get(&shown).await?.expect(StatusCode::OK)?;
+        let seen = operator.get(&shown(&component)).await?.expect(StatusCode::OK)?;
         Ok((!seen.json["ticket"].is_null()).then(|| seen.json["ticket"].clone()))
     })
     .await?;
-    step(
-        4,
-        "WeChat pushes an encrypted ticket",
-        &format!("received at {}", plain(&ticket["received_at"])),
-    );
+    let received = format!("received at {}", plain(&ticket["received_at"]));
+    step(4, "WeChat pushes an encrypted ticket", &received);
 
     let (tenant_id, tenant) = operator.create_tenant("花店 Flower Shop").await?;
     step(5, "the operator creates a tenant and its API key", &tenant_id);
+    Ok(Cast { component, service, operator, tenant, _running: [emulator, lingpai] })
+}
 
+/// Steps 6 to 8: link, consent, authorizer.
+async fn authorize(cast: &Cast) -> Result<()> {
+    let Cast { component, operator, tenant, .. } = cast;
     let (id, link) = tenant.start_authorization(&component.appid).await?;
-    let token = operator.get(&shown).await?.json["component_access_token"].clone();
+    let token = operator.get(&shown(component)).await?.json["component_access_token"].clone();
     step(6, "the tenant asks for an authorization", link.as_str());
     detail(&format!("the ticket became a component_access_token: {}", plain(&token["state"])));
 
@@ -84,32 +102,41 @@ async fn main() -> Result<()> {
     let sets = account.json["func_info"].as_array().map(Vec::as_slice).unwrap_or_default();
     let names: Vec<_> = sets.iter().map(|set| plain(&set["name"])).collect();
     detail(&format!("it granted {}", names.join("、")));
+    Ok(())
+}
 
+/// Step 9: a call of WeChat's API; gives its path.
+async fn call_wechat(cast: &Cast) -> Result<String> {
     let call = format!(
         "/v1/authorizers/{SHOP}/proxy/cgi-bin/user/info?openid=oLingPai000000000000000fan01"
     );
-    let answer = tenant.get(&call).await?.expect(StatusCode::OK)?;
+    let answer = cast.tenant.get(&call).await?.expect(StatusCode::OK)?;
     step(9, "the tenant calls WeChat through lingpai, without any token of its own", "");
     println!("\n{}\n", serde_json::to_string_pretty(&answer.json)?);
+    Ok(call)
+}
 
-    let (_, next) = tenant.start_authorization(&component.appid).await?;
+async fn tell_what_next(cast: &Cast, call: &str) -> Result<()> {
+    let (_, next) = cast.tenant.start_authorization(&cast.component.appid).await?;
     println!("  It stays up. Go on with:\n");
-    for (what, address) in [
+    for (what, where_to) in [
         ("both APIs, to try out", format!("http://{SERVICE}/docs")),
         ("an authorization to click through", next.to_string()),
         ("WeChat's control page", format!("http://{WECHAT}/control/")),
-        ("the log", format!("{FOLDER}/lingpai.log")),
-        ("the operator's key", operator_key.clone()),
-        ("the tenant's key", tenant.key().to_owned()),
+        ("the log", cast.service.log().display().to_string()),
+        ("the operator's key", cast.operator.key().to_owned()),
+        ("the tenant's key", cast.tenant.key().to_owned()),
     ] {
-        println!("    {what:<34} {address}");
+        println!("    {what:<34} {where_to}");
     }
-    println!(
-        "\n    curl -H 'Authorization: Bearer {}' \\\n      'http://{SERVICE}{call}'",
-        tenant.key()
-    );
+    let key = cast.tenant.key();
+    println!("\n    curl -H 'Authorization: Bearer {key}' \\\n      'http://{SERVICE}{call}'");
     println!("\n  Ctrl-C ends it.\n");
-    wait_for_the_end().await
+    Ok(())
+}
+
+fn shown(component: &Component) -> String {
+    format!("/admin/v1/components/{}", component.appid)
 }
 
 fn step(number: u8, what: &str, result: &str) {

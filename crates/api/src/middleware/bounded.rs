@@ -26,6 +26,9 @@ async fn read_bounded(body: Body, limit: usize, deadline: Duration) -> Result<By
     match timeout(deadline, body.into_bytes_limit(limit)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(ReadBodyError::PayloadTooLarge)) => Err(ReadFault::TooLarge),
+        Ok(Err(ReadBodyError::Io(error))) if error.kind() == io::ErrorKind::TimedOut => {
+            Err(ReadFault::TooSlow)
+        }
         Ok(Err(_)) => Err(ReadFault::Broken),
         Err(_) => Err(ReadFault::TooSlow),
     }

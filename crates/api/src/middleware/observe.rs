@@ -1,7 +1,7 @@
 //! The outermost layer: names the request, catches panics, makes answers of errors, measures, and
 //! writes the one line per request. It knows the route's pattern, never the query.
 
-use std::{any::Any, panic::AssertUnwindSafe, time::Instant};
+use std::{panic::AssertUnwindSafe, time::Instant};
 
 use futures_util::FutureExt as _;
 use lingpai_model::clock::Entropy;
@@ -49,7 +49,7 @@ impl<E: Endpoint> Observed<E> {
                 let pattern = error.data::<PathPattern>().cloned();
                 (Problem::of_framework(error).into_answer(id), pattern)
             }
-            Err(panic) => (Problem::panicked(text_of(&*panic)).into_answer(id), None),
+            Err(_) => (Problem::panicked().into_answer(id), None),
         };
         (answer, pattern.map_or_else(|| "unmatched".to_owned(), |pattern| pattern.0.to_string()))
     }
@@ -93,12 +93,6 @@ impl<E: Endpoint> Endpoint for Observed<E> {
         };
         Ok(answer.instrument(span).await)
     }
-}
-
-/// What a panic said, if it said it in words.
-fn text_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -242,19 +242,20 @@ async fn refresh_busy() {
 
 #[tokio::test]
 async fn internal_tells_nothing_but_the_request_id() {
-    let problem = Problem::panicked("row 17 of table secrets".into());
+    let problem = Problem::panicked();
     let body = assert_told(problem, "internal", 500, 7900099).await;
-    assert!(!body.to_string().contains("row 17"));
+    assert!(!body.to_string().contains("panicked"));
     let problem = Problem::upstream(UpstreamFault::Misconfigured);
     assert_told(problem, "internal", 500, 7900099).await;
 }
 
 #[tokio::test]
-async fn a_panic_is_a_problem_with_its_cause_kept_for_the_log() {
+async fn a_panic_is_a_problem_and_what_it_said_is_told_to_nobody() {
     let route = Route::new().at("/", make_sync(|_| -> Body { panic!("row 17") }));
     let client = TestClient::new(Observed::new(route, Entropy::seeded(1)));
     let answer = client.get("/").send().await.0;
-    assert!(answer.data::<crate::middleware::Cause>().unwrap().as_str().contains("row 17"));
+    let cause = answer.data::<crate::middleware::Cause>().unwrap().as_str().to_owned();
+    assert!(cause.contains("panicked") && !cause.contains("row 17"), "{cause}");
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(body_of(answer).await.1["code"], "internal");
 }

@@ -41,7 +41,7 @@ pub(super) fn page(
     nonce: &Nonce,
     referrer: Referrer,
 ) -> Result<Response, Problem> {
-    let html = template.render().map_err(|error| Problem::panicked(error.to_string()))?;
+    let html = template.render().map_err(|_| Problem::unrendered())?;
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{}'; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'",

@@ -170,6 +170,7 @@ impl Outcome {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one list of words, read from top to bottom")]
     fn english(&self) -> Words {
         match self {
             Self::Finished { account, tenant } => Words::new(

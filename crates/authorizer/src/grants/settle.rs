@@ -132,17 +132,26 @@ impl Work {
         self.renew_grant(tx, old, (tenant_id, exchange.granted_at), (profile, granted)).await
     }
 
+    /// Brings a stored authorizer up to date. The same code may be settled twice, once for the browser
+    /// and once for the push: what it brought the first time stays, and is told only once.
     async fn renew_grant(
         &self,
         tx: &Tx,
         old: Authorizer,
         (tenant_id, granted_at): (Option<TenantId>, Instant),
-        (profile, granted): (Profile, Granted),
+        (profile, mut granted): (Profile, Granted),
     ) -> Result<Authorizer> {
         let now = self.clock.now();
+        let kept = tx.authorizer_tokens().system_find(&old.id).await?;
+        let same_token = kept.filter(|kept| {
+            kept.refresh_token.is_some() && kept.refresh_token == granted.refresh_token
+        });
         let is_newer = granted_at >= old.granted_at;
         let is_claimed_now = old.tenant_id.is_none() && tenant_id.is_some();
         let stood = old.state == AuthorizerState::Active;
+        let func_info = granted.func_info.take().unwrap_or_else(|| old.func_info.clone());
+        let has_changed = same_token.is_none() || func_info != old.func_info;
+
         let mut authorizer = old;
         authorizer.tenant_id = authorizer.tenant_id.or(tenant_id);
         authorizer.profile = authorizer.profile.merge(profile);
@@ -151,9 +160,9 @@ impl Work {
             authorizer.state = AuthorizerState::Active;
             authorizer.generation += 1;
             authorizer.granted_at = granted_at;
-            if let Some(func_info) = granted.func_info.clone() {
-                authorizer.func_info = func_info;
-            }
+            authorizer.func_info = func_info;
+            granted.access_token =
+                granted.access_token.or(same_token.and_then(|kept| kept.access.token));
         }
         tx.authorizers().system_update(&authorizer).await?;
         if is_newer {
@@ -161,7 +170,7 @@ impl Work {
         }
         if is_claimed_now || (is_newer && !stood) {
             self.emit(tx, &authorizer, EventKind::Authorized, now).await?;
-        } else if is_newer {
+        } else if is_newer && has_changed {
             self.emit(tx, &authorizer, EventKind::Updated, now).await?;
         }
         Ok(authorizer)

@@ -106,7 +106,9 @@ impl InfoType {
     #[must_use]
     pub fn authorizer_appid(&self) -> Option<&Appid> {
         match self {
-            Self::Authorized(grant) | Self::UpdateAuthorized(grant) => Some(&grant.authorizer_appid),
+            Self::Authorized(grant) | Self::UpdateAuthorized(grant) => {
+                Some(&grant.authorizer_appid)
+            }
             Self::Unauthorized { authorizer_appid } => Some(authorizer_appid),
             _ => None,
         }
