@@ -1,15 +1,37 @@
 #!/usr/bin/env bash
 # Measures, optimized: ciphers and parsers in one process, then pushes and proxied calls over
-# loopback with nginx beside them. Nothing else should run meanwhile.
+# loopback with nginx and the databases beside them; five minutes after the build. Writes the tables
+# of docs/benchmarks.md. Nothing else should run meanwhile.
+#
+#   scripts/bench.sh [rounds]   with fewer than five rounds the tables are only printed
+#
+# PostgreSQL is the one of LINGPAI_TEST_POSTGRES_URL, or a private one.
 # shellcheck source=scripts/house.sh
 source "$(dirname "${BASH_SOURCE[0]}")/house.sh"
 
 need_toolchain
+need_python
 have nginx || install_debian nginx-light
+have wrk || install_debian wrk
+folder="$target/bench"
+mkdir -p "$folder"
+
 say "Building, optimized (the first time this takes several minutes)"
 cargo build --locked --release -p lingpai-server -p lingpai-emulator -p lingpai-tests --bins
+cargo bench --locked --no-run -p lingpai-wechat
+
 say "In one process"
-cargo bench --locked -p lingpai-wechat
+cargo bench --locked --quiet -p lingpai-wechat --bench wire | tee "$folder/wire.txt"
+
+if [ -z "${LINGPAI_TEST_POSTGRES_URL:-}" ]; then
+  say "Starting a private PostgreSQL"
+  # A state folder of its own, so that a test run beside this keeps its databases; and the one
+  # server only: the other is declared to be there already.
+  private() { CARGO_TARGET_DIR="$folder" LINGPAI_TEST_MYSQL_URL=unused scripts/databases.sh "$@"; }
+  trap 'private stop' EXIT
+  started="$(private start)"
+  eval "$started"
+fi
+
 say "Over loopback"
-export LINGPAI_TEST_BIN_DIR="$target/release"
-exec "$target/release/bench" "$@"
+"$target/release/bench" "$folder" "$@"

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use lingpai_model::{Appid, id::AuthorizationId};
-use lingpai_wechat::client::ClientError;
+use lingpai_wechat::{client::ClientError, errcode::Errcode};
 
 use crate::PathRefusal;
 
@@ -95,8 +95,13 @@ impl Error {
         }
     }
 
+    /// The number with which WeChat refused, if that is what failed.
+    pub(crate) fn errcode(&self) -> Option<Errcode> {
+        self.wechat().and_then(ClientError::errcode)
+    }
+
     /// What WeChat itself said, if that is what failed.
-    pub(crate) fn wechat(&self) -> Option<&ClientError> {
+    fn wechat(&self) -> Option<&ClientError> {
         match self {
             Self::Wechat(error) => Some(error),
             Self::Component(error) => error.wechat(),

@@ -29,7 +29,7 @@ use lingpai_model::{
     token::AccessToken,
 };
 use lingpai_storage::{Db, Lease, LeaseKey};
-use lingpai_wechat::client::Client;
+use lingpai_wechat::{client::Client, errcode::Errcode};
 use tokio_util::task::TaskTracker;
 
 use crate::{Error, Result};
@@ -178,6 +178,14 @@ impl Work {
         let component = self.db.components().get(&exchange.component_id).await?;
         match self.advance(&component, &exchange, lease).await {
             Ok(state) => Ok(state),
+            Err(error) if self.is_hopeless(&exchange, &error) => {
+                tracing::error!(
+                    component.appid = %component.appid,
+                    %error,
+                    "the exchange of an authorization code is given up"
+                );
+                self.give_up(key, lease).await
+            }
             Err(error) => {
                 let pause = RETRY_PAUSES[usize::try_from(exchange.attempts)
                     .unwrap_or(usize::MAX)
@@ -189,6 +197,23 @@ impl Work {
                 Err(error)
             }
         }
+    }
+
+    /// Whether trying again cannot help: the account no longer grants, or a day has passed.
+    ///
+    /// Source: WeChat docs, "api_get_authorizer_info": 61003 when the component is not authorized
+    /// by this account.
+    fn is_hopeless(&self, exchange: &Exchange, error: &Error) -> bool {
+        error.errcode() == Some(Errcode(61003))
+            || self.clock.now() >= exchange.created_at + Duration::days(1)
+    }
+
+    async fn give_up(&self, key: &Digest, lease: &Lease) -> Result<ExchangeState> {
+        let tx = self.db.begin().await?;
+        tx.exchanges().set_state(key, ExchangeState::Failed).await?;
+        tx.finish_lease(lease).await?;
+        tx.commit().await?;
+        Ok(ExchangeState::Failed)
     }
 
     async fn advance(

@@ -31,8 +31,7 @@ const LIST_PAGE: u32 = 500;
 /// Source: WeChat docs, "api_query_auth": 61009 invalid or used, 61010 expired, 61011 is another
 /// component's.
 pub(super) fn is_void(error: &Error) -> bool {
-    let errcode = error.wechat().and_then(lingpai_wechat::client::ClientError::errcode);
-    matches!(errcode, Some(Errcode(61009 | 61010)))
+    matches!(error.errcode(), Some(Errcode(61009 | 61010)))
 }
 
 impl Work {
@@ -52,11 +51,7 @@ impl Work {
                 component.appid = %component.appid,
                 "an authorization code is void and no account granted recently; it is given up"
             );
-            let tx = self.db.begin().await?;
-            tx.exchanges().set_state(&exchange.key, ExchangeState::Failed).await?;
-            tx.finish_lease(lease).await?;
-            tx.commit().await?;
-            return Ok(ExchangeState::Failed);
+            return self.give_up(&exchange.key, lease).await;
         };
         self.settle(component, exchange, Granted::by(appid), lease).await
     }

@@ -86,6 +86,5 @@ impl Work {
 }
 
 fn is_withdrawn(error: &Error) -> bool {
-    let errcode = error.wechat().and_then(lingpai_wechat::client::ClientError::errcode);
-    errcode == Some(Errcode(61003))
+    error.errcode() == Some(Errcode(61003))
 }

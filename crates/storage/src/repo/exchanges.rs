@@ -135,6 +135,13 @@ impl ExchangeRepo<'_, Write> {
         granted_at: Instant,
     ) -> Result<()> {
         let what = "merge a push into an exchange";
+        // Given up because nobody knew whose code it was: now the account can be asked about.
+        let nameless = Entity::update_many()
+            .col_expr(Column::State, Expr::val(ExchangeState::Offered.as_str()))
+            .col_expr(Column::NextAttemptAt, Expr::val(0_i64))
+            .filter(Column::State.eq(ExchangeState::Failed.as_str()))
+            .filter(Column::AuthorizerAppid.is_null());
+        self.update(key, what, nameless).await?;
         let mut update = Entity::update_many()
             .col_expr(Column::AuthorizerAppid, Expr::val(appid.as_str()))
             .col_expr(Column::GrantedAt, Expr::val(granted_at.timestamp_millis()));

@@ -137,13 +137,18 @@ async fn a_settled_exchange_is_opened_again_for_the_first_browser_that_returns()
 }
 
 #[tokio::test]
-async fn a_void_code_stays_void() {
+async fn a_code_that_was_given_up_is_taken_up_again_once_a_push_names_its_account() {
     on_each_database(|db| async move {
         let (component, authorization) = given(&db).await;
         let exchange = bring(&db, &offer(&component, "code", browser(&authorization))).await;
         set_state(&db, &exchange, ExchangeState::Failed).await;
-        let merged = bring(&db, &offer(&component, "code", push(Some("p")))).await;
-        assert_eq!(merged.state, ExchangeState::Failed);
+        let again = bring(&db, &offer(&component, "code", browser(&authorization))).await;
+        assert_eq!(again.state, ExchangeState::Failed, "a browser tells nothing new");
+        let named = bring(&db, &offer(&component, "code", push(Some("p")))).await;
+        assert_eq!(named.state, ExchangeState::Offered);
+        set_state(&db, &named, ExchangeState::Failed).await;
+        let repeated = bring(&db, &offer(&component, "code", push(Some("p")))).await;
+        assert_eq!(repeated.state, ExchangeState::Failed, "the account was asked about before");
     })
     .await;
 }

@@ -85,8 +85,9 @@ impl Target {
     /// The same call this many times.
     pub(crate) fn requests(&self, count: usize) -> Requests {
         let Self { path, key, .. } = self;
-        let one =
-            format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n\r\n");
+        let one = format!(
+            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n\r\n"
+        );
         Arc::new(vec![one.into_bytes().into_boxed_slice(); count])
     }
 
@@ -137,8 +138,8 @@ impl WrkOutcome {
 /// A time as `wrk` writes it: `913.00us`, `1.27ms` or `1.03s`.
 fn milliseconds(text: &str) -> Result<f64> {
     let units = [("us", 1e-3), ("ms", 1.0), ("s", 1e3)];
-    let mut read = units.iter().filter_map(|(unit, factor)| {
-        Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * factor)
-    });
+    let mut read = units
+        .iter()
+        .filter_map(|(unit, factor)| Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * factor));
     read.next().with_context(|| format!("{text} is no time"))
 }

@@ -75,7 +75,6 @@ fn rate(output: &Output, stored: usize) -> Result<f64> {
     let [found, written, seconds] = numbers[..] else {
         anyhow::bail!("three numbers were expected: {printed}{said}");
     };
-    #[expect(clippy::cast_precision_loss, reason = "some ten thousand pushes")]
     let answered = stored as f64;
     ensure!(found == answered, "{answered} pushes were answered, {found} are stored");
     Ok(written / seconds)

@@ -51,12 +51,6 @@ impl Outcome {
     pub(crate) fn percentile_ms(&mut self, share: f64) -> f64 {
         self.latencies.sort_unstable();
         let last = self.latencies.len().saturating_sub(1);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "an index into a list that fits into memory"
-        )]
         let at = (last as f64 * share).round() as usize;
         self.latencies.get(at).map_or(0.0, |latency| latency.as_secs_f64() * 1e3)
     }

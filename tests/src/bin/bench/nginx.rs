@@ -44,7 +44,8 @@ impl Nginx {
             http.replace("$ADDRESS", &address)
         );
         fs::write(folder.join("nginx.conf"), config)?;
-        let master = program(&folder).stdin(Stdio::null()).spawn().context("nginx did not start")?;
+        let master =
+            program(&folder).stdin(Stdio::null()).spawn().context("nginx did not start")?;
         let mut nginx = Self { master, folder, address };
         nginx.wait_until_listening().await?;
         Ok(nginx)
