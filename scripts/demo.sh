@@ -7,5 +7,4 @@ source "$(dirname "${BASH_SOURCE[0]}")/house.sh"
 need_toolchain
 say "Building (the first time this takes a few minutes; nothing is optimized)"
 cargo build --locked -p lingpai-server -p lingpai-emulator -p lingpai-tests --bins
-export LINGPAI_TEST_BIN_DIR="$target/debug"
 exec "$target/debug/demo" "$@"

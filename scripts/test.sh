@@ -125,7 +125,6 @@ with_surroundings() {
   check "databases and Python for the tests" surroundings || return 0
   # shellcheck disable=SC1091
   source "$target/test-surroundings"
-  export LINGPAI_TEST_BIN_DIR="$target/debug"
   "$@"
 }
 

@@ -20,6 +20,7 @@ mod m20261120_15_create_push;
 mod m20261120_16_create_event;
 mod m20261120_17_create_redirect_uri;
 
+pub use self::schema::binary_collation;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// All steps, in the order in which they are taken.

@@ -5,7 +5,7 @@
 
 use sea_orm_migration::{
     SchemaManager,
-    sea_orm::{ConnectionTrait as _, DbBackend, DbErr, Statement},
+    sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement},
     sea_query::{
         ColumnDef, ForeignKey, ForeignKeyCreateStatement, Index, Table, TableCreateStatement,
     },
@@ -24,7 +24,7 @@ impl<'a> Schema<'a> {
     pub(crate) async fn of(manager: &'a SchemaManager<'a>) -> Result<Self, DbErr> {
         let backend = manager.get_database_backend();
         let collation = if backend == DbBackend::MySql {
-            binary_collation(manager).await?
+            binary_collation(manager.get_connection()).await?
         } else {
             String::new()
         };
@@ -176,12 +176,27 @@ pub(crate) fn refers(
         .take()
 }
 
-/// `utf8mb4_bin` pads with spaces before it compares; the two newer names do not. MariaDB knows
-/// the first, MySQL 8 the second.
-async fn binary_collation(manager: &SchemaManager<'_>) -> Result<String, DbErr> {
-    let sql = "SELECT collation_name AS name FROM information_schema.collations \
-               WHERE collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')";
-    let connection = manager.get_connection();
+/// The collation of all our text on MySQL and MariaDB: the one of the server's that compares byte
+/// for byte, trailing spaces included.
+///
+/// `utf8mb4_bin` pads with spaces before it compares; the two newer names do not. MariaDB knows the
+/// first, MySQL 8 the second; where a server knows both, all tables must agree on one.
+///
+/// # Errors
+/// [`DbErr::Migration`] when the server has neither, and what the database refused.
+pub async fn binary_collation(connection: &impl ConnectionTrait) -> Result<String, DbErr> {
+    let sql = "SELECT CAST(collation_name AS CHAR) AS name FROM information_schema.collations \
+               WHERE collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin') \
+               ORDER BY collation_name DESC LIMIT 1";
     let row = connection.query_one_raw(Statement::from_string(DbBackend::MySql, sql)).await?;
-    row.map_or_else(|| Ok("utf8mb4_bin".to_owned()), |row| row.try_get("", "name"))
+    row.map_or_else(
+        || {
+            Err(DbErr::Migration(
+                "this server has no binary collation in which trailing spaces count; use MySQL \
+                 8.0.17 or MariaDB 10.2 or newer"
+                    .to_owned(),
+            ))
+        },
+        |row| row.try_get("", "name"),
+    )
 }

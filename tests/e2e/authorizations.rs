@@ -242,3 +242,46 @@ async fn links_end_and_unknown_ones_lead_nowhere() -> Result<()> {
     }
     world.end().await
 }
+
+#[tokio::test]
+async fn a_made_up_code_touches_nobodys_account() -> Result<()> {
+    let (world, owner) = World::with_authorizer().await?;
+    let before = owner.get(&format!("/v1/authorizers/{SHOP}")).await?.json;
+    world.advance(Duration::minutes(1));
+    let (_, stranger) = world.operator.create_tenant("另一家").await?;
+    let (id, link) = stranger.start_authorization(&world.component.appid).await?;
+    let mut browser = Administrator::new("zh");
+    let page = browser.open_start_page(&link).await?;
+    let back = page.desktop.query_pairs().find(|(name, _)| name == "redirect_uri");
+    let mut back: url::Url = back.expect("the link tells where to return").1.parse()?;
+    back.query_pairs_mut().append_pair("auth_code", "queryauthcode@@@made-up");
+    browser.open(&back).await?;
+    world.work().await?;
+
+    let codes = world.emulator.calls_to("/cgi-bin/component/api_query_auth");
+    assert_eq!(codes.last().expect("WeChat was asked").errcode, 61009);
+    assert_eq!(world.emulator.calls_to("/cgi-bin/component/api_get_authorizer_list").len(), 0);
+    let after = owner.get(&format!("/v1/authorizers/{SHOP}")).await?.json;
+    assert_eq!(after, before);
+    let outcome = stranger.get(&format!("/v1/authorizations/{id}")).await?;
+    assert_eq!(outcome.field("state")?, "pending");
+    world.end().await
+}
+
+#[tokio::test]
+async fn a_withdrawal_older_than_the_grant_is_not_even_asked_about() -> Result<()> {
+    let (world, tenant) = World::with_authorizer().await?;
+    let before = world.emulator.calls().len();
+    let xml = format!(
+        "<xml><AppId>{}</AppId><CreateTime>{}</CreateTime><InfoType>unauthorized</InfoType>\
+         <AuthorizerAppid>{SHOP}</AuthorizerAppid></xml>",
+        world.component.appid,
+        world.emulator.now_ms() / 1000 - 3600
+    );
+    assert!(world.emulator.push(&xml).await.is_accepted());
+    world.work().await?;
+    assert_eq!(world.emulator.calls().len(), before);
+    let shown = tenant.get(&format!("/v1/authorizers/{SHOP}")).await?;
+    assert_eq!(shown.field("state")?, "active");
+    world.end().await
+}

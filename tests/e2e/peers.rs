@@ -29,28 +29,14 @@ fn credentials(component: &Component) -> Value {
     })
 }
 
-fn events_url(world: &World) -> String {
-    format!("{}wechat/components/{}/events", world.base, world.component.appid)
-}
-
-fn ticket_xml(world: &World, ticket: &str) -> String {
-    format!(
-        "<xml><AppId><![CDATA[{}]]></AppId><CreateTime>{}</CreateTime>\
-         <InfoType><![CDATA[component_verify_ticket]]></InfoType>\
-         <ComponentVerifyTicket><![CDATA[{ticket}]]></ComponentVerifyTicket></xml>",
-        world.component.appid,
-        world.emulator.now_ms() / 1000
-    )
-}
-
 #[tokio::test]
 async fn a_ticket_that_wechatpy_pushes_is_accepted() -> Result<()> {
     let Some(python) = needs("LINGPAI_TEST_PYTHON") else { return Ok(()) };
     let world = World::start().await?;
     let asked = json!({
         "do": "push",
-        "url": events_url(&world),
-        "xml": ticket_xml(&world, "ticket@@@from-wechatpy"),
+        "url": world.events_url(),
+        "xml": world.ticket_xml("ticket@@@from-wechatpy"),
         "component": credentials(&world.component),
     });
     let answer = peer(&python, asked).await?;
@@ -65,9 +51,9 @@ async fn a_ticket_that_wechatpy_pushes_is_accepted() -> Result<()> {
 async fn wechatpy_reads_what_our_wire_encrypts() -> Result<()> {
     let Some(python) = needs("LINGPAI_TEST_PYTHON") else { return Ok(()) };
     let world = World::start().await?;
-    let xml = ticket_xml(&world, "ticket@@@票据🌸");
+    let xml = world.ticket_xml("ticket@@@票据🌸");
     // The emulator seals with the same wire crate that lingpai replies with.
-    let pushed = RawPush::record(&world.emulator, &events_url(&world), &xml).await?;
+    let pushed = RawPush::record(&world.emulator, &world.events_url(), &xml).await?;
     let asked = json!({
         "do": "read",
         "msg_signature": pushed.parameter("msg_signature"),

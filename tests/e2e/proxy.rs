@@ -119,13 +119,13 @@ async fn a_token_killed_elsewhere_is_cured_within_the_call() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_rejected_token_that_is_not_the_stored_one_refreshes_nothing() -> Result<()> {
+async fn a_call_refreshes_at_most_once() -> Result<()> {
     let (world, tenant) = World::with_authorizer().await?;
     world.emulator.set_fault(Fault::errcode("/cgi-bin/user/get", 40001));
     let answer = tenant.get(&proxied("/cgi-bin/user/get")).await?;
     assert_eq!(answer.json["errcode"], 40001, "refused with a new token too: WeChat's word stands");
     let refreshes = world.emulator.calls_to("/cgi-bin/component/api_authorizer_token");
-    assert_eq!(refreshes.len(), 1, "a call refreshes at most once");
+    assert_eq!(refreshes.len(), 1);
     world.end().await
 }
 
@@ -146,12 +146,12 @@ async fn another_tenants_account_answers_like_one_that_does_not_exist() -> Resul
 }
 
 #[tokio::test]
-async fn silence_of_wechat_is_told_as_such() -> Result<()> {
+async fn a_broken_connection_is_told_and_the_call_is_not_repeated() -> Result<()> {
     let (world, tenant) = World::with_authorizer().await?;
     world.emulator.set_fault(Fault::new("/cgi-bin/user/get", FaultKind::LoseAnswer).times(1));
     let answer = tenant.get(&proxied("/cgi-bin/user/get")).await?;
     assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{}", answer.text);
-    assert_eq!(world.emulator.calls_to("/cgi-bin/user/get").len(), 1, "it is not repeated");
+    assert_eq!(world.emulator.calls_to("/cgi-bin/user/get").len(), 1);
     world.end().await
 }
 

@@ -120,6 +120,24 @@ impl World {
         Ok(())
     }
 
+    /// The component's event URL.
+    #[must_use]
+    pub fn events_url(&self) -> String {
+        format!("{}wechat/components/{}/events", self.base, self.component.appid)
+    }
+
+    /// A push with this ticket, as it is before it is encrypted.
+    #[must_use]
+    pub fn ticket_xml(&self, ticket: &str) -> String {
+        format!(
+            "<xml><AppId><![CDATA[{}]]></AppId><CreateTime>{}</CreateTime>\
+             <InfoType><![CDATA[component_verify_ticket]]></InfoType>\
+             <ComponentVerifyTicket><![CDATA[{ticket}]]></ComponentVerifyTicket></xml>",
+            self.component.appid,
+            self.emulator.now_ms() / 1000
+        )
+    }
+
     /// The whole way of an authorization, from the tenant's link to the stored authorizer; returns
     /// the authorization as the tenant sees it then.
     ///

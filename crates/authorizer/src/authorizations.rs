@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
-use chrono::Duration;
-use lingpai_component_token::ComponentTokens;
+use lingpai_component_token::{ComponentTokens, Components};
 use lingpai_model::{
     Appid, Secret,
     authorization::{AccountKind, Authorization, AuthorizationState, LinkToken},
@@ -21,6 +20,7 @@ use crate::{Error, Grants, Result, error::found};
 #[derive(Debug, Clone)]
 pub struct Authorizations {
     db: Db,
+    components: Components,
     component_tokens: ComponentTokens,
     grants: Grants,
     clock: SharedClock,
@@ -58,8 +58,7 @@ pub struct StartAuthorization {
     pub purpose: Option<String>,
 }
 
-/// An authorization that has just been started.
-#[derive(Debug)]
+/// An authorization that has just been started. It shows nothing: the link is a secret.
 pub struct Started {
     /// The authorization.
     pub authorization: Authorization,
@@ -82,8 +81,8 @@ pub struct AuthorizationPage {
     pub is_expired: bool,
 }
 
-/// The links that lead an administrator to WeChat, and the state that must come back.
-#[derive(Debug)]
+/// The links that lead an administrator to WeChat, and the state that must come back. It shows
+/// nothing: all of them are secrets.
 pub struct ConsentLinks {
     /// For desktops: WeChat shows a code to scan.
     pub desktop: Url,
@@ -114,7 +113,8 @@ impl Authorizations {
         (clock, entropy): (SharedClock, Entropy),
         urls: AuthorizationUrls,
     ) -> Self {
-        Self { db, component_tokens, grants, clock, entropy, urls: Arc::new(urls) }
+        let components = Components::new(db.clone(), Arc::clone(&clock), entropy.clone());
+        Self { db, components, component_tokens, grants, clock, entropy, urls: Arc::new(urls) }
     }
 
     /// Starts an authorization: fetches a `pre_auth_code`, which binds what will come back to this
@@ -124,7 +124,7 @@ impl Authorizations {
     /// [`lingpai_component_token::Error::ComponentNotFound`], [`Error::ReturnUrlUnregistered`], or
     /// what fetching the `pre_auth_code` failed with.
     pub async fn start(&self, scope: &TenantScope, input: StartAuthorization) -> Result<Started> {
-        let component = self.component(&input.component_appid).await?;
+        let component = self.components.get(&input.component_appid).await?;
         if let Some(return_url) = &input.return_url
             && !self.db.redirect_uris().contains(scope, return_url).await?
         {
@@ -147,12 +147,12 @@ impl Authorizations {
             pre_auth_code: code.pre_auth_code,
             state: AuthorizationState::Pending,
             created_at,
-            expires_at: created_at + Duration::from_std(code.expires_in).unwrap_or_default(),
+            expires_at: created_at + code.expires_in,
         };
         let tx = self.db.begin().await?;
         tx.authorizations().insert(scope, &authorization).await?;
         tx.commit().await?;
-        let url = self.ours(&["authorize", link.text()]);
+        let url = self.ours(&["authorize", link.expose_text()]);
         Ok(Started { authorization, url })
     }
 
@@ -225,8 +225,8 @@ impl Authorizations {
             return Err(Error::TooManyVisits { id: authorization.id });
         }
         tx.commit().await?;
-        let mut return_to = self.ours(&["authorize", link.text(), "return"]);
-        return_to.query_pairs_mut().append_pair("state", state.text());
+        let mut return_to = self.ours(&["authorize", link.expose_text(), "return"]);
+        return_to.query_pairs_mut().append_pair("state", state.expose_text());
         let query = consent_query(&component, &authorization, &return_to);
         Ok(ConsentLinks {
             desktop: with_query(&self.urls.mp_url, "cgi-bin/componentloginpage", &query),
@@ -276,13 +276,6 @@ impl Authorizations {
     async fn by_link(&self, link: &LinkToken) -> Result<Authorization> {
         let found = self.db.authorizations().system_find_by_link(&link.digest()).await?;
         found.ok_or(Error::LinkUnknown)
-    }
-
-    async fn component(&self, appid: &Appid) -> Result<Component> {
-        let found = self.db.components().find(appid).await?;
-        Ok(found.ok_or_else(|| lingpai_component_token::Error::ComponentNotFound {
-            appid: appid.clone(),
-        })?)
     }
 
     fn ours(&self, segments: &[&str]) -> Url {

@@ -44,6 +44,12 @@ pub enum Error {
         /// The account.
         appid: Appid,
     },
+    /// WeChat answered a refresh without a token that could be one.
+    #[error("WeChat's answer held no usable access token for {appid}")]
+    NoAccessToken {
+        /// The account.
+        appid: Appid,
+    },
     /// The path may not go upstream.
     #[error("the path may not be called through lingpai: {0}")]
     PathRefused(#[from] PathRefusal),
@@ -88,6 +94,7 @@ impl Error {
             | Self::Revoked { .. }
             | Self::NoApiPermission { .. }
             | Self::PathRefused(_) => false,
+            Self::NoAccessToken { .. } => true,
             Self::Component(error) => error.is_transient(),
             Self::Shared(error) => error.is_transient(),
             Self::Storage(error) => error.is_transient(),
@@ -113,6 +120,7 @@ impl Error {
             | Self::AuthorizerNotFound { .. }
             | Self::Revoked { .. }
             | Self::NoApiPermission { .. }
+            | Self::NoAccessToken { .. }
             | Self::PathRefused(_)
             | Self::Storage(_) => None,
         }

@@ -3,7 +3,7 @@
 //! A code is good once and for minutes, so its exchange is a durable job. Push and browser hand in
 //! the same code in either order; both meet in one exchange. Its steps, with a commit behind each:
 //!
-//! 1. the offer is stored;
+//! 1. the offer is stored, and then that the code is being sent;
 //! 2. `api_query_auth` takes the code; the refresh token goes into the history;
 //! 3. `api_get_authorizer_info` tells the account's profile;
 //! 4. one transaction stores authorizer, tokens, outcome and event.
@@ -17,7 +17,7 @@ mod withdraw;
 
 use std::sync::Arc;
 
-use chrono::Duration;
+use futures_util::future::join_all;
 use lingpai_component_token::{ComponentTokens, Flight, Flights, LeasedWork, under_lease};
 use lingpai_model::{
     Appid, Instant, Secret,
@@ -32,18 +32,29 @@ use lingpai_storage::{Db, Lease, LeaseKey};
 use lingpai_wechat::{client::Client, errcode::Errcode};
 use tokio_util::task::TaskTracker;
 
-use crate::{Error, Result};
+use crate::{Error, Result, tokens::remember};
 
-/// How long a failed exchange waits before it is tried again, by number of attempts.
-const RETRY_PAUSES: [std::time::Duration; 4] = [
+/// How long a failed exchange waits before it is tried again, by number of attempts; the last one
+/// for ever, since what was granted can still be read back when codes are long void.
+const RETRY_PAUSES: [std::time::Duration; 10] = [
     std::time::Duration::from_secs(1),
     std::time::Duration::from_secs(5),
     std::time::Duration::from_secs(30),
     std::time::Duration::from_secs(300),
+    std::time::Duration::from_secs(300),
+    std::time::Duration::from_secs(300),
+    std::time::Duration::from_secs(300),
+    std::time::Duration::from_secs(300),
+    std::time::Duration::from_secs(300),
+    std::time::Duration::from_secs(3600),
 ];
 
 /// How often an exchange is gone through again for what was told meanwhile; the worker does the rest.
 const ROUNDS: usize = 3;
+
+/// How often WeChat must have said that the account does not grant before that is believed: the
+/// word may come too early, right after a consent.
+const DENIALS: u32 = 6;
 
 /// How many open exchanges one turn of the worker takes on.
 const BATCH: u64 = 16;
@@ -68,6 +79,8 @@ struct Work {
 #[derive(Debug)]
 struct Granted {
     appid: Appid,
+    /// When the account granted.
+    at: Instant,
     access_token: Option<AccessToken>,
     refresh_token: Option<Secret<String>>,
     func_info: Option<Vec<u32>>,
@@ -75,8 +88,8 @@ struct Granted {
 
 impl Granted {
     /// A grant of which only the account is known; WeChat tells the rest again.
-    fn by(appid: Appid) -> Self {
-        Self { appid, access_token: None, refresh_token: None, func_info: None }
+    fn by(appid: Appid, at: Instant) -> Self {
+        Self { appid, at, access_token: None, refresh_token: None, func_info: None }
     }
 }
 
@@ -125,8 +138,9 @@ impl Grants {
     /// again later; it does not hold up the others.
     pub async fn run_once(&self) -> Result<usize> {
         let open = self.work.db.exchanges().list_open(BATCH).await?;
-        for exchange in &open {
-            if let Err(error) = self.flight(exchange.key).await {
+        // Side by side: codes live for minutes, and one slow account must not hold up the others.
+        for flown in join_all(open.iter().map(|exchange| self.flight(exchange.key))).await {
+            if let Err(error) = flown {
                 tracing::warn!(error = %Error::from(error), "an exchange failed and will be tried again");
             }
         }
@@ -178,7 +192,7 @@ impl Work {
         let component = self.db.components().get(&exchange.component_id).await?;
         match self.advance(&component, &exchange, lease).await {
             Ok(state) => Ok(state),
-            Err(error) if self.is_hopeless(&exchange, &error) => {
+            Err(error) if is_hopeless(&exchange, &error) => {
                 tracing::error!(
                     component.appid = %component.appid,
                     %error,
@@ -199,16 +213,7 @@ impl Work {
         }
     }
 
-    /// Whether trying again cannot help: the account no longer grants, or a day has passed.
-    ///
-    /// Source: WeChat docs, "api_get_authorizer_info": 61003 when the component is not authorized
-    /// by this account.
-    fn is_hopeless(&self, exchange: &Exchange, error: &Error) -> bool {
-        error.errcode() == Some(Errcode(61003))
-            || self.clock.now() >= exchange.created_at + Duration::days(1)
-    }
-
-    async fn give_up(&self, key: &Digest, lease: &Lease) -> Result<ExchangeState> {
+    pub(super) async fn give_up(&self, key: &Digest, lease: &Lease) -> Result<ExchangeState> {
         let tx = self.db.begin().await?;
         tx.exchanges().set_state(key, ExchangeState::Failed).await?;
         tx.finish_lease(lease).await?;
@@ -223,7 +228,9 @@ impl Work {
         lease: &Lease,
     ) -> Result<ExchangeState> {
         let granted = match (exchange.state, &exchange.authorizer_appid) {
-            (ExchangeState::Exchanged, Some(appid)) => Granted::by(appid.clone()),
+            (ExchangeState::Exchanged, Some(appid)) => {
+                Granted::by(appid.clone(), exchange.granted_at)
+            }
             _ => match self.exchange_code(component, exchange).await {
                 Ok(granted) => granted,
                 Err(error) if recover::is_void(&error) => {
@@ -237,6 +244,11 @@ impl Work {
 
     /// Step 2: WeChat takes the code, and its refresh token is stored before anything else.
     async fn exchange_code(&self, component: &Component, exchange: &Exchange) -> Result<Granted> {
+        if exchange.state == ExchangeState::Offered {
+            let tx = self.db.begin().await?;
+            tx.exchanges().set_state(&exchange.key, ExchangeState::Sent).await?;
+            tx.commit().await?;
+        }
         let obtained_at = self.clock.now();
         let code = &exchange.authorization_code;
         let answer = self
@@ -246,37 +258,44 @@ impl Work {
             })
             .await?;
         let appid = answer.authorizer_appid;
-        let tx = self.db.begin().await?;
         if let Some(value) = &answer.refresh_token {
-            let source = RefreshTokenSource::QueryAuth;
-            let received = received(component, &appid, value, source, obtained_at);
-            tx.refresh_tokens().append(&received).await?;
+            self.remember(component, &appid, value, RefreshTokenSource::QueryAuth).await?;
         }
+        let tx = self.db.begin().await?;
         tx.exchanges().note_appid(&exchange.key, &appid).await?;
         tx.exchanges().set_state(&exchange.key, ExchangeState::Exchanged).await?;
         tx.commit().await?;
-        let access_token = answer.access_token.map(|token| AccessToken {
-            value: token.value,
-            expires_at: obtained_at + Duration::from_std(token.expires_in).unwrap_or_default(),
-            obtained_at,
-        });
-        let func_info = Some(answer.func_info);
-        Ok(Granted { appid, access_token, refresh_token: answer.refresh_token, func_info })
+        let access_token = answer
+            .access_token
+            .map(|token| AccessToken::obtained(token.value, obtained_at, token.expires_in));
+        Ok(Granted {
+            appid,
+            at: exchange.granted_at,
+            access_token,
+            refresh_token: answer.refresh_token,
+            func_info: Some(answer.func_info),
+        })
+    }
+
+    async fn remember(
+        &self,
+        component: &Component,
+        appid: &Appid,
+        value: &Secret<String>,
+        source: RefreshTokenSource,
+    ) -> Result<()> {
+        let received = ReceivedRefreshToken {
+            component_id: component.id.clone(),
+            authorizer_appid: appid.clone(),
+            value: value.clone(),
+            source,
+            received_at: self.clock.now(),
+        };
+        remember(&self.db, &received).await
     }
 }
 
-fn received(
-    component: &Component,
-    appid: &Appid,
-    value: &Secret<String>,
-    source: RefreshTokenSource,
-    received_at: Instant,
-) -> ReceivedRefreshToken {
-    ReceivedRefreshToken {
-        component_id: component.id.clone(),
-        authorizer_appid: appid.clone(),
-        value: value.clone(),
-        source,
-        received_at,
-    }
+/// Whether trying again cannot help: WeChat keeps saying that the account does not grant.
+fn is_hopeless(exchange: &Exchange, error: &Error) -> bool {
+    error.errcode() == Some(Errcode::NOT_AUTHORIZED_BY_ACCOUNT) && exchange.attempts >= DENIALS
 }

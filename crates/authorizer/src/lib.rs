@@ -1,10 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod authorizations;
+mod authorizers;
 mod error;
 mod grants;
 mod path;
-mod profile;
 mod proxy;
 mod scrub;
 mod tokens;
@@ -13,6 +13,7 @@ pub use authorizations::{
     AuthorizationPage, AuthorizationUrls, Authorizations, ConsentLinks, Return, StartAuthorization,
     Started,
 };
+pub use authorizers::Authorizers;
 pub use error::{Error, Result};
 pub use grants::Grants;
 pub use lingpai_storage::AuthorizerFilter;
@@ -21,6 +22,5 @@ pub use lingpai_wechat::{
     func_scope::{FuncscopeName, funcscope_name},
 };
 pub use path::{JudgedPath, PathRefusal};
-pub use profile::Authorizers;
 pub use proxy::{Proxy, ProxyRequest};
 pub use tokens::AuthorizerTokens;

@@ -4,13 +4,14 @@
 //! the other way round) is how a tenant would reach the component's own interfaces. So the raw path
 //! is judged, and only characters that mean the same encoded and decoded are allowed in it.
 
+use http::Method;
 use lingpai_wechat::catalogue::{Catalogue, TokenKind};
 
 /// A raw path that may go upstream: it begins with `/` and is sent exactly as judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JudgedPath(String);
 
-/// Why a path may not go upstream.
+/// Why a call may not go upstream, by its path or its method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathRefusal {
     /// It is written in a way that could be read in two ways.
@@ -25,6 +26,15 @@ pub enum PathRefusal {
     /// WeChat's documentation says that a third-party platform cannot call it for an account.
     #[error("WeChat does not let a third-party platform call it for an account")]
     NotDelegable,
+    /// It tells an earlier call, with the token that it was made with.
+    #[error(
+        "its answer repeats an earlier call, the token of it included; look the rid up in WeChat's \
+         own console for the account, or name it to WeChat's support"
+    )]
+    CallRecord,
+    /// The method is one that would tell our request back, or open a tunnel.
+    #[error("TRACE and CONNECT are not passed on; use the method that WeChat documents for it")]
+    Method,
 }
 
 /// The longest path that is looked at, in bytes.
@@ -32,6 +42,12 @@ const MAX_LEN: usize = 512;
 
 /// Paths that hand out tokens or tickets for an account's own secret.
 const TOKEN_ENDPOINTS: [&str; 2] = ["/cgi-bin/token", "/cgi-bin/stable_token"];
+
+/// The interface that tells what an earlier call sent and got, its address with the token included.
+///
+/// Source: WeChat docs, "Query rid information" (openapi/rid/get): `request_url`, `request_body`,
+/// `response_body`.
+const CALL_RECORDS: &str = "/cgi-bin/openapi/rid";
 
 impl JudgedPath {
     /// Judges a raw path.
@@ -51,6 +67,9 @@ impl JudgedPath {
         let known = catalogue.find(raw);
         if TOKEN_ENDPOINTS.contains(&folded.as_str()) || is_under(&folded, "/sns") {
             return Err(PathRefusal::TokenEndpoint);
+        }
+        if is_under(&folded, CALL_RECORDS) {
+            return Err(PathRefusal::CallRecord);
         }
         if is_under(&folded, "/cgi-bin/component") || is_under(&folded, "/wxa/component") {
             let is_authorizers = known.is_some_and(|row| row.takes(TokenKind::Authorizer));
@@ -72,6 +91,18 @@ impl JudgedPath {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Judges a method.
+///
+/// # Errors
+/// [`PathRefusal::Method`]: an answer to TRACE would be our request, its token included.
+pub(crate) fn judge_method(method: &Method) -> Result<(), PathRefusal> {
+    // Names of methods are case-sensitive, but not for every server.
+    let is_refused = [Method::TRACE, Method::CONNECT]
+        .iter()
+        .any(|refused| method.as_str().eq_ignore_ascii_case(refused.as_str()));
+    if is_refused { Err(PathRefusal::Method) } else { Ok(()) }
 }
 
 fn is_unambiguous(raw: &str) -> bool {
@@ -120,6 +151,8 @@ mod tests {
             "/wxa/getwxacodeunlimit",
             "/cgi-bin/component/setprivacysetting",
             "/wxa/some_api_of_next_month",
+            "/cgi-bin/openapi/quota/get",
+            "/cgi-bin/openapi/rider",
         ] {
             assert!(JudgedPath::judge(path).is_ok(), "{path}: {:?}", JudgedPath::judge(path));
         }
@@ -138,6 +171,14 @@ mod tests {
             ("/Cgi-Bin/Token", PathRefusal::TokenEndpoint),
             ("/sns/oauth2/component/access_token", PathRefusal::TokenEndpoint),
             ("/sns/jscode2session", PathRefusal::TokenEndpoint),
+            ("/cgi-bin/openapi/rid/get", PathRefusal::CallRecord),
+            ("/cgi-bin/openapi/RID/Get", PathRefusal::CallRecord),
+            ("/cgi-bin/openapi/rid/next_month", PathRefusal::CallRecord),
+            ("/cgi-bin/openapi/rid", PathRefusal::CallRecord),
+            ("/wxa/gettemplatelist", PathRefusal::ComponentInterface),
+            ("/WXA/GetTemplateList", PathRefusal::ComponentInterface),
+            ("/cgi-bin/business/get", PathRefusal::NotDelegable),
+            ("/cgi-bin/Business/get", PathRefusal::NotDelegable),
         ] {
             assert_eq!(JudgedPath::judge(path), Err(refusal), "{path}");
         }

@@ -5,7 +5,7 @@ use std::{io, time::Instant as Stopwatch};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
-use http::{HeaderMap, Method, StatusCode, header::CONTENT_LENGTH};
+use http::{HeaderMap, Method, header::CONTENT_LENGTH};
 use lingpai_model::{Appid, Secret, authorizer::Authorizer, caller::TenantScope};
 use lingpai_storage::Db;
 use lingpai_wechat::{
@@ -15,7 +15,10 @@ use lingpai_wechat::{
 };
 
 use crate::{
-    AuthorizerTokens, Error, JudgedPath, Result, error::found, path::without_tokens, scrub::scrub,
+    AuthorizerTokens, Error, JudgedPath, PathRefusal, Result,
+    error::found,
+    path::{judge_method, without_tokens},
+    scrub::{scrub, scrub_headers},
 };
 
 /// A request body up to this size is kept, so that the call can be made again with a newer token.
@@ -69,7 +72,7 @@ impl Proxy {
     ) -> Result<ForwardResponse> {
         let read = self.db.cached_authorizer(scope, appid).await;
         let authorizer = found(read, || Error::AuthorizerNotFound { appid: appid.clone() })?;
-        let path = JudgedPath::judge(&request.raw_path)?;
+        let path = judge(&request)?;
         let started = Stopwatch::now();
         let token = self.tokens.get(&authorizer).await?;
         let (outgoing, repeat) = prepare(&path, request).await?;
@@ -87,12 +90,21 @@ impl Proxy {
     }
 
     async fn forward(&self, request: ForwardRequest, token: &Secret<String>) -> Result<Answer> {
-        let response = self.wechat.forward(request, token).await?;
-        let ForwardResponse { status, headers, body } = response;
-        let (errcode, body) = peek_errcode(&headers, body).await;
-        let body = scrub(body, token);
-        Ok(Answer { errcode, response: ForwardResponse { status, headers, body } })
+        Ok(looked_at(self.wechat.forward(request, token).await?, token).await)
     }
+}
+
+fn judge(request: &ProxyRequest) -> Result<JudgedPath, PathRefusal> {
+    judge_method(&request.method)?;
+    JudgedPath::judge(&request.raw_path)
+}
+
+/// WeChat's answer with our token taken out of head and body.
+async fn looked_at(response: ForwardResponse, token: &Secret<String>) -> Answer {
+    let ForwardResponse { status, headers, body } = response;
+    let (errcode, body) = peek_errcode(&headers, body).await;
+    let (headers, body) = (scrub_headers(headers, token), scrub(body, token));
+    Answer { errcode, response: ForwardResponse { status, headers, body } }
 }
 
 struct Answer {
@@ -173,10 +185,11 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 fn log_call(authorizer: &Authorizer, path: &JudgedPath, answer: &Answer, started: Stopwatch) {
-    let level_is_plain = answer.errcode.is_none() && answer.response.status == StatusCode::OK;
+    let is_refused = answer.errcode.is_some() || answer.response.status.is_client_error();
+    let is_broken = answer.response.status.is_server_error();
     let errcode = answer.errcode.map(|code| code.0);
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    if level_is_plain {
+    if !is_refused && !is_broken {
         tracing::debug!(
             authorizer.appid = %authorizer.appid,
             upstream.path = path.as_str(),
@@ -200,6 +213,8 @@ fn log_call(authorizer: &Authorizer, path: &JudgedPath, answer: &Answer, started
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
 
     fn body(chunks: &[&'static str]) -> ByteStream {
@@ -214,6 +229,42 @@ mod tests {
             whole.extend_from_slice(&chunk.expect("no error in these bodies"));
         }
         whole
+    }
+
+    #[test]
+    fn a_method_that_tells_our_request_back_is_refused() {
+        let judged = |method: &str| {
+            judge(&ProxyRequest {
+                method: method.parse().expect("a method"),
+                raw_path: "/cgi-bin/user/info".to_owned(),
+                raw_query: String::new(),
+                headers: HeaderMap::new(),
+                body: body(&[]),
+            })
+        };
+        for method in ["TRACE", "CONNECT", "trace", "Connect"] {
+            assert_eq!(judged(method), Err(PathRefusal::Method), "{method}");
+        }
+        for method in ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"] {
+            assert!(judged(method).is_ok(), "{method}");
+        }
+    }
+
+    #[tokio::test]
+    async fn our_token_leaves_neither_in_the_head_nor_in_the_body() {
+        let mut headers = HeaderMap::new();
+        let location = "https://mp.weixin.qq.com/x?access_token=a%2Bb";
+        headers.insert("location", location.parse().expect("a value"));
+        headers.insert("content-type", "text/html".parse().expect("a value"));
+        let page = body(&["{\"errcode\":40001,\"errmsg\":\"a+", "b or a%2", "Bb\"}"]);
+        let response = ForwardResponse { status: StatusCode::OK, headers, body: page };
+        let answer = looked_at(response, &Secret::from("a+b")).await;
+        assert_eq!(answer.errcode, Some(Errcode(40001)));
+        let names: Vec<&str> =
+            answer.response.headers.keys().map(http::HeaderName::as_str).collect();
+        assert_eq!(names, ["content-type"]);
+        let page = collect(answer.response.body).await;
+        assert_eq!(page, b"{\"errcode\":40001,\"errmsg\":\"*** or *****\"}");
     }
 
     #[tokio::test]

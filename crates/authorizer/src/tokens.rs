@@ -1,16 +1,16 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use chrono::Duration;
 use lingpai_component_token::{ComponentTokens, Flight, Flights, LeasedWork, under_lease};
 use lingpai_model::{
     Secret,
     authorizer::{Authorizer, AuthorizerState, ReceivedRefreshToken, RefreshTokenSource},
     clock::SharedClock,
+    component::Component,
     id::AuthorizerId,
     token::{AccessToken, RefreshPolicy, TokenFailure},
 };
 use lingpai_storage::{Db, Lease, LeaseKey};
-use lingpai_wechat::{call::authorizer::RefreshedToken, client::Client};
+use lingpai_wechat::{client::Client, errcode::Errcode};
 use tokio_util::task::TaskTracker;
 
 use crate::{Error, Result};
@@ -95,8 +95,25 @@ impl AuthorizerTokens {
     ) -> Flight<AccessToken, Error> {
         let (keeper, authorizer) = (Arc::clone(&self.keeper), authorizer.clone());
         self.flights.join(authorizer.id.clone(), || async move {
-            let refresh = Refresh { keeper: &keeper, authorizer: &authorizer, rejected };
-            under_lease(&keeper.db, &refresh).await
+            let component = keeper.db.components().get(&authorizer.component_id).await?;
+            // Ready before the lease is taken: under it there is time for one call to WeChat.
+            let component_token = keeper.component_tokens.get(&component).await?;
+            let mut refresh = Refresh {
+                keeper: &keeper,
+                component: &component,
+                authorizer: &authorizer,
+                component_token,
+                rejected,
+            };
+            match under_lease(&keeper.db, &refresh).await {
+                Err(error) if error.errcode().is_some_and(Errcode::is_stale_token) => {
+                    let stale = refresh.component_token;
+                    refresh.component_token =
+                        keeper.component_tokens.after_rejection(&component, stale).await?;
+                    under_lease(&keeper.db, &refresh).await
+                }
+                refreshed => refreshed,
+            }
         })
     }
 }
@@ -104,7 +121,10 @@ impl AuthorizerTokens {
 /// One refresh of one authorizer's token.
 struct Refresh<'a> {
     keeper: &'a Keeper,
+    component: &'a Component,
     authorizer: &'a Authorizer,
+    /// The `component_access_token` to ask with.
+    component_token: Secret<String>,
     /// A token that WeChat no longer takes, should it still be the stored one.
     rejected: Option<Secret<String>>,
 }
@@ -121,34 +141,12 @@ impl LeasedWork for Refresh<'_> {
         self.keeper.usable(&self.authorizer.id, self.rejected.as_ref()).await
     }
 
+    /// Refreshes, and stores the answer in the transaction that ends the lease.
     async fn perform(&self, lease: &Lease) -> Result<AccessToken> {
-        self.keeper.obtain(self.authorizer, lease).await
-    }
-}
-
-impl Keeper {
-    /// The stored token, unless it is due or the one that WeChat rejected.
-    async fn usable(
-        &self,
-        id: &AuthorizerId,
-        rejected: Option<&Secret<String>>,
-    ) -> Result<Option<AccessToken>> {
-        let stored = self.db.authorizer_tokens().system_find(id).await?;
-        Ok(stored
-            .and_then(|tokens| tokens.access.token)
-            .filter(|token| token.is_fresh(self.clock.now(), &self.policy))
-            .filter(|token| Some(&token.value) != rejected))
-    }
-
-    /// Refreshes and stores the answer in the transaction that ends the lease: the new refresh
-    /// token is in the history before anything else is.
-    async fn obtain(&self, authorizer: &Authorizer, lease: &Lease) -> Result<AccessToken> {
-        match self.ask(authorizer).await {
+        let (keeper, authorizer) = (self.keeper, self.authorizer);
+        match self.ask().await {
             Ok((generation, obtained, refresh_token)) => {
-                if let Some(value) = &refresh_token {
-                    self.remember(authorizer, value).await?;
-                }
-                let tx = self.db.begin().await?;
+                let tx = keeper.db.begin().await?;
                 tx.authorizer_tokens()
                     .system_save_refreshed(
                         &authorizer.id,
@@ -167,8 +165,8 @@ impl Keeper {
                 Ok(obtained)
             }
             Err(error) => {
-                let failure = TokenFailure { at: self.clock.now(), reason: error.to_string() };
-                let tx = self.db.begin().await?;
+                let failure = TokenFailure { at: keeper.clock.now(), reason: error.to_string() };
+                let tx = keeper.db.begin().await?;
                 tx.authorizer_tokens().system_mark_failed(&authorizer.id, &failure).await?;
                 tx.finish_lease(lease).await?;
                 tx.commit().await?;
@@ -176,47 +174,81 @@ impl Keeper {
             }
         }
     }
+}
 
-    /// Appends a received refresh token to the history, in a commit of its own: should the answer
-    /// be fenced off afterwards, the token is still known.
-    async fn remember(&self, authorizer: &Authorizer, value: &Secret<String>) -> Result<()> {
-        let received = ReceivedRefreshToken {
-            component_id: authorizer.component_id.clone(),
-            authorizer_appid: authorizer.appid.clone(),
-            value: value.clone(),
-            source: RefreshTokenSource::AuthorizerToken,
-            received_at: self.clock.now(),
-        };
-        let tx = self.db.begin().await?;
-        tx.refresh_tokens().append(&received).await?;
-        Ok(tx.commit().await?)
-    }
-
-    async fn ask(
-        &self,
-        authorizer: &Authorizer,
-    ) -> Result<(i64, AccessToken, Option<Secret<String>>)> {
+impl Refresh<'_> {
+    /// Asks WeChat once. A refresh token in the answer is in the history before the answer is judged.
+    async fn ask(&self) -> Result<(i64, AccessToken, Option<Secret<String>>)> {
+        let (keeper, authorizer) = (self.keeper, self.authorizer);
         let missing = || Error::NoApiPermission { appid: authorizer.appid.clone() };
-        let stored = self.db.authorizer_tokens().system_find(&authorizer.id).await?;
+        let stored = keeper.db.authorizer_tokens().system_find(&authorizer.id).await?;
         let stored = stored.ok_or_else(missing)?;
         let refresh_token = stored.refresh_token.ok_or_else(missing)?;
-        let component = self.db.components().get(&authorizer.component_id).await?;
-        let obtained_at = self.clock.now();
-        let answer: RefreshedToken = self
-            .component_tokens
-            .call(&component, |token| {
-                let (component, account) = (&component.appid, &authorizer.appid);
-                let refresh_token = &refresh_token;
-                async move {
-                    self.wechat.authorizer_token(&token, component, account, refresh_token).await
-                }
-            })
+        let obtained_at = keeper.clock.now();
+        let (component_appid, appid) = (&self.component.appid, &authorizer.appid);
+        let answer = keeper
+            .wechat
+            .authorizer_token(&self.component_token, component_appid, appid, &refresh_token)
             .await?;
-        let obtained = AccessToken {
-            value: answer.access_token,
-            expires_at: obtained_at + Duration::from_std(answer.expires_in).unwrap_or_default(),
-            obtained_at,
-        };
+        if let Some(value) = &answer.refresh_token {
+            let received = ReceivedRefreshToken {
+                component_id: authorizer.component_id.clone(),
+                authorizer_appid: authorizer.appid.clone(),
+                value: value.clone(),
+                source: RefreshTokenSource::AuthorizerToken,
+                received_at: obtained_at,
+            };
+            remember(&keeper.db, &received).await?;
+        }
+        let usable = answer.access_token;
+        let token = usable.ok_or_else(|| Error::NoAccessToken { appid: appid.clone() })?;
+        let obtained = AccessToken::obtained(token.value, obtained_at, token.expires_in);
         Ok((stored.generation, obtained, answer.refresh_token))
     }
+}
+
+impl Keeper {
+    /// The stored token, unless it is due or the one that WeChat rejected.
+    async fn usable(
+        &self,
+        id: &AuthorizerId,
+        rejected: Option<&Secret<String>>,
+    ) -> Result<Option<AccessToken>> {
+        let stored = self.db.authorizer_tokens().system_find(id).await?;
+        Ok(stored
+            .and_then(|tokens| tokens.access.token)
+            .filter(|token| token.is_fresh(self.clock.now(), &self.policy))
+            .filter(|token| Some(&token.value) != rejected))
+    }
+}
+
+/// How long to wait before a refresh token is written again that the database did not take.
+const REMEMBER_AGAIN: Duration = Duration::from_secs(1);
+
+/// Appends a received refresh token to the history, in a commit of its own: should what follows
+/// fail or be fenced off, the token is still known. As long as the database is away this waits: the
+/// answer of WeChat's that is in hand may be the only one that tells it.
+///
+/// # Errors
+/// [`Error::Storage`] when the database refuses it for good.
+pub(crate) async fn remember(db: &Db, received: &ReceivedRefreshToken) -> Result<()> {
+    loop {
+        match append(db, received).await {
+            Err(error) if error.is_transient() => {
+                tracing::error!(
+                    authorizer.appid = %received.authorizer_appid,
+                    %error,
+                    "a received refresh token could not be stored; it is tried again"
+                );
+                tokio::time::sleep(REMEMBER_AGAIN).await;
+            }
+            appended => return Ok(appended?),
+        }
+    }
+}
+
+async fn append(db: &Db, received: &ReceivedRefreshToken) -> lingpai_storage::Result<()> {
+    let tx = db.begin().await?;
+    tx.refresh_tokens().append(received).await?;
+    tx.commit().await
 }

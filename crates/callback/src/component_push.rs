@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::DateTime;
+use chrono::{DateTime, Duration};
 use lingpai_component_token::Tickets;
 use lingpai_model::{
     Appid, Instant, Secret,
@@ -23,6 +23,9 @@ use lingpai_wechat::{
 use tokio::sync::Notify;
 
 use crate::Refusal;
+
+/// How far WeChat's clock may be ahead of ours.
+const CLOCK_TOLERANCE: Duration = Duration::minutes(10);
 
 /// Takes pushes to the event URLs of components.
 #[derive(Debug, Clone)]
@@ -60,19 +63,11 @@ impl ComponentPushes {
         body: &[u8],
     ) -> Result<(), Refusal> {
         let component = self.component(component_appid).await?;
-        let plaintext = open(&component, raw_query, body).map_err(|check| {
-            // Which check failed helps the operator; the sender is not told.
-            tracing::warn!(
-                component.appid = %component.appid,
-                check,
-                "a push to component {} does not verify",
-                component.appid
-            );
-            Refusal::Unverified
-        })?;
+        let plaintext =
+            open(&component, raw_query, body).map_err(|check| unverified(&component, check))?;
         match ComponentPush::parse(&plaintext) {
             Ok(push) if push.component_appid != component.appid.as_str() => {
-                Err(Refusal::Unverified)
+                Err(unverified(&component, "appid"))
             }
             Ok(push) => self.record(&component, push, plaintext).await,
             Err(error) => {
@@ -97,9 +92,13 @@ impl ComponentPushes {
         raw_query: &str,
     ) -> Result<String, Refusal> {
         let component = self.component(component_appid).await?;
-        let query = UrlCheckQuery::parse(raw_query).map_err(|_| Refusal::Unverified)?;
-        let crypt = crypt_of(&component).map_err(|_| Refusal::Unverified)?;
-        if crypt.verify_url(&query) { Ok(query.echostr) } else { Err(Refusal::Unverified) }
+        let query = UrlCheckQuery::parse(raw_query).map_err(|_| unverified(&component, "query"))?;
+        let crypt = crypt_of(&component).map_err(|_| unverified(&component, "key"))?;
+        if crypt.verify_url(&query) {
+            Ok(query.echostr)
+        } else {
+            Err(unverified(&component, "signature"))
+        }
     }
 
     async fn component(&self, appid: &str) -> Result<Arc<Component>, Refusal> {
@@ -115,13 +114,9 @@ impl ComponentPushes {
         plaintext: Vec<u8>,
     ) -> Result<(), Refusal> {
         if let InfoType::VerifyTicket { ticket } = push.info {
-            let issued_at = self.inner_time(push.create_time);
-            return self.tickets.accept(component, ticket, issued_at).await.map_err(|error| {
-                match error {
-                    lingpai_component_token::Error::Storage(error) => Refusal::Unrecorded(error),
-                    other => unreachable!("accepting a ticket only stores it: {other}"),
-                }
-            });
+            let issued_at = inner_time(push.create_time, self.clock.now());
+            let accepted = self.tickets.accept(component, ticket, issued_at).await;
+            return accepted.map_err(Refusal::Unrecorded);
         }
         self.keep(component, Some(push), plaintext).await
     }
@@ -149,7 +144,7 @@ impl ComponentPushes {
             authorizer_appid: push.as_ref().and_then(|push| push.info.authorizer_appid().cloned()),
             payload: Secret::new(plaintext),
             disposition,
-            issued_at: self.inner_time(push.as_ref().and_then(|push| push.create_time)),
+            issued_at: inner_time(push.as_ref().and_then(|push| push.create_time), received_at),
             received_at,
         };
         self.db.record_arrival(Arrival::Push(new)).await.map_err(Refusal::Unrecorded)?;
@@ -158,13 +153,24 @@ impl ComponentPushes {
         }
         Ok(())
     }
+}
 
-    /// The time inside the push, which orders what it says; ours when it has none.
-    fn inner_time(&self, create_time: Option<i64>) -> Instant {
-        create_time
-            .and_then(|secs| DateTime::from_timestamp(secs, 0))
-            .unwrap_or_else(|| self.clock.now())
-    }
+/// The time inside a push, which orders what it says; when it was received if it has none. A time
+/// far ahead is cut: nothing may stay the newest for ever.
+pub(crate) fn inner_time(create_time: Option<i64>, received_at: Instant) -> Instant {
+    let told = create_time.and_then(|secs| DateTime::from_timestamp(secs, 0));
+    told.unwrap_or(received_at).min(received_at + CLOCK_TOLERANCE)
+}
+
+/// Which check failed helps the operator; the sender is not told.
+fn unverified(component: &Component, check: &'static str) -> Refusal {
+    tracing::warn!(
+        component.appid = %component.appid,
+        check,
+        "a push to component {} does not verify",
+        component.appid
+    );
+    Refusal::Unverified
 }
 
 /// Whether the processor does something about it.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use chrono::DateTime;
 use futures_util::future::join_all;
 use lingpai_authorizer::Grants;
 use lingpai_model::{
@@ -15,7 +14,7 @@ use lingpai_model::{
 use lingpai_storage::Db;
 use lingpai_wechat::push::component::{ComponentPush, Grant, InfoType};
 
-use crate::Error;
+use crate::{Error, component_push::inner_time};
 
 /// How many pushes one turn claims.
 const BATCH: u64 = 16;
@@ -23,7 +22,8 @@ const BATCH: u64 = 16;
 /// How long a claim holds; a worker that died gives its pushes back after this.
 const CLAIM_TTL: Duration = Duration::from_secs(30);
 
-/// How long a push waits after a failed attempt, by number of attempts before.
+/// How long a push waits after a failed attempt, by number of attempts before; the last one for ever:
+/// what WeChat told once it does not tell again.
 const RETRY_PAUSES: [Duration; 6] = [
     Duration::from_secs(2),
     Duration::from_secs(10),
@@ -80,10 +80,7 @@ impl Processor {
         let component = self.db.components().get(&push.component_id).await?;
         let message = ComponentPush::parse(push.payload.expose())
             .map_err(|source| Error::Unreadable { id: push.id.clone(), source })?;
-        let issued_at = message
-            .create_time
-            .and_then(|secs| DateTime::from_timestamp(secs, 0))
-            .unwrap_or(push.received_at);
+        let issued_at = inner_time(message.create_time, push.received_at);
         match message.info {
             InfoType::Authorized(grant) | InfoType::UpdateAuthorized(grant) => {
                 Ok(self.grants.redeem(offer(&component, grant, issued_at)).await?)
@@ -97,17 +94,15 @@ impl Processor {
     }
 
     async fn postpone(&self, push: &Push, error: &Error) -> Result<(), Error> {
-        let attempt = usize::try_from(push.attempts).unwrap_or(usize::MAX);
         let tx = self.db.begin().await?;
-        match RETRY_PAUSES.get(attempt) {
-            Some(pause) => {
-                tracing::warn!(push.id = %push.id, %error, "acting on push {} failed; it will be tried again", push.id);
-                tx.pushes().schedule_retry(push, *pause, &error.to_string()).await?;
-            }
-            None => {
-                tracing::error!(push.id = %push.id, %error, "acting on push {} failed for good", push.id);
-                tx.pushes().mark_failed(push, &error.to_string()).await?;
-            }
+        if let Error::Unreadable { .. } = error {
+            tracing::error!(push.id = %push.id, %error, "push {} is given up", push.id);
+            tx.pushes().mark_failed(push, &error.to_string()).await?;
+        } else {
+            let attempt = usize::try_from(push.attempts).unwrap_or(usize::MAX);
+            let pause = RETRY_PAUSES[attempt.min(RETRY_PAUSES.len() - 1)];
+            tracing::warn!(push.id = %push.id, %error, "acting on push {} failed; it will be tried again", push.id);
+            tx.pushes().schedule_retry(push, pause, &error.to_string()).await?;
         }
         Ok(tx.commit().await?)
     }

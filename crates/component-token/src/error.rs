@@ -28,8 +28,8 @@ pub enum Error {
         appid: Appid,
     },
     /// Another instance holds the lease and did not finish in time.
-    #[error("another instance is refreshing {what} and has not finished")]
-    RefreshBusy {
+    #[error("another instance is at work on {what} and has not finished")]
+    LeaseBusy {
         /// The name of the lease.
         what: String,
     },
@@ -93,7 +93,7 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::RefreshBusy { .. } | Self::TicketMissing { .. } => true,
+            Self::LeaseBusy { .. } | Self::TicketMissing { .. } => true,
             Self::ComponentNotFound { .. }
             | Self::ComponentExists { .. }
             | Self::BadEncodingAesKey(_) => false,
@@ -113,7 +113,7 @@ impl Error {
             | Self::ComponentExists { .. }
             | Self::BadEncodingAesKey(_)
             | Self::TicketMissing { .. }
-            | Self::RefreshBusy { .. }
+            | Self::LeaseBusy { .. }
             | Self::Storage(_) => None,
         }
     }

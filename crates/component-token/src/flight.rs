@@ -66,10 +66,11 @@ where
         if let Some(flight) = running.get(&key) {
             return flight.clone();
         }
-        let landing = Landing { running: Arc::clone(&self.running), key: key.clone() };
-        let work = work();
+        let (work, list, landing_key) = (work(), Arc::clone(&self.running), key.clone());
+        // The landing is made inside: a runtime that is closing drops the task at once, under the
+        // lock that is held here.
         let task = self.tasks.spawn(async move {
-            let _landing = landing;
+            let _landing = Landing { running: list, key: landing_key };
             work.await
         });
         let flight = async {
@@ -122,7 +123,7 @@ pub trait LeasedWork: Sync {
 /// more under it. Invariant: no transaction is open while this waits.
 ///
 /// # Errors
-/// [`Error::RefreshBusy`] when another instance holds the lease for longer than [`LEASE_TTL`];
+/// [`Error::LeaseBusy`] when another instance holds the lease for longer than [`LEASE_TTL`];
 /// otherwise what the work or the database failed with.
 pub async fn under_lease<W: LeasedWork>(db: &Db, work: &W) -> Result<W::Outcome, W::Error> {
     let key = work.lease_key();
@@ -136,10 +137,15 @@ pub async fn under_lease<W: LeasedWork>(db: &Db, work: &W) -> Result<W::Outcome,
                 db.release_lease(lease).await?;
                 return Ok(outcome);
             }
-            return work.perform(&lease).await;
+            let done = work.perform(&lease).await;
+            if done.is_err() {
+                // Unless the work ended it: nobody shall wait for a lease that nothing is done under.
+                db.release_lease(lease).await?;
+            }
+            return done;
         }
         if tokio::time::Instant::now() >= give_up {
-            return Err(Error::RefreshBusy { what: key.to_string() }.into());
+            return Err(Error::LeaseBusy { what: key.to_string() }.into());
         }
         tokio::time::sleep(LEASE_POLL).await;
     }

@@ -32,20 +32,20 @@ impl Tickets {
     /// Stores a ticket; durable when this returns. The same ticket twice is one ticket.
     ///
     /// # Errors
-    /// [`Error::Storage`] when it could not be committed, or nobody knows whether it was.
+    /// The database's, when it could not be committed or nobody knows whether it was.
     pub async fn accept(
         &self,
         component: &Component,
         value: Secret<String>,
         issued_at: Instant,
-    ) -> Result<()> {
+    ) -> lingpai_storage::Result<()> {
         let ticket = Ticket {
             component_id: component.id.clone(),
             value,
             issued_at,
             received_at: self.clock.now(),
         };
-        Ok(self.db.record_arrival(Arrival::Ticket(ticket)).await?)
+        self.db.record_arrival(Arrival::Ticket(ticket)).await
     }
 
     /// The newest ticket by WeChat's own time.

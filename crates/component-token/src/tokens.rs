@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use chrono::Duration;
 use lingpai_model::{
     Secret,
     clock::SharedClock,
@@ -81,11 +80,24 @@ impl ComponentTokens {
         let token = self.get(component).await?;
         match call(token.clone()).await {
             Err(error) if error.errcode().is_some_and(Errcode::is_stale_token) => {
-                let newer = self.refresh(component, Some(token)).await?.value;
+                let newer = self.after_rejection(component, token).await?;
                 Ok(call(newer).await?)
             }
             answer => Ok(answer?),
         }
+    }
+
+    /// A token other than `rejected`, which WeChat no longer takes. If that is no longer the stored
+    /// one, nothing is refreshed.
+    ///
+    /// # Errors
+    /// As [`ComponentTokens::get`].
+    pub async fn after_rejection(
+        &self,
+        component: &Component,
+        rejected: Secret<String>,
+    ) -> Result<Secret<String>> {
+        Ok(self.refresh(component, Some(rejected)).await?.value)
     }
 
     /// A new `pre_auth_code` for one authorization.
@@ -221,10 +233,7 @@ impl Keeper {
             .wechat
             .component_token(&component.appid, &component.appsecret, &ticket.value)
             .await?;
-        Ok(AccessToken {
-            value: answer.component_access_token,
-            expires_at: obtained_at + Duration::from_std(answer.expires_in).unwrap_or_default(),
-            obtained_at,
-        })
+        let value = answer.component_access_token;
+        Ok(AccessToken::obtained(value, obtained_at, answer.expires_in))
     }
 }

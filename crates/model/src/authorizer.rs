@@ -84,19 +84,6 @@ impl AuthorizerState {
             Self::Revoked { .. } => Err(InvalidTransition { from: self.as_str(), to: "revoked" }),
         }
     }
-
-    /// No refresh token works any more.
-    ///
-    /// # Errors
-    /// [`InvalidTransition`] unless the grant was active.
-    pub fn need_reauthorization(&self, since: Instant) -> Result<Self, InvalidTransition> {
-        match self {
-            Self::Active => Ok(Self::NeedsReauthorization { since }),
-            Self::NeedsReauthorization { .. } | Self::Revoked { .. } => {
-                Err(InvalidTransition { from: self.as_str(), to: "needs_reauthorization" })
-            }
-        }
-    }
 }
 
 /// How an account is connected.
@@ -272,11 +259,5 @@ mod tests {
         assert_eq!(merged.nick_name.as_deref(), Some("小店"));
         assert_eq!(merged.alias.as_deref(), Some("shop"));
         assert_eq!(merged.verify_type, Some(0));
-    }
-
-    #[test]
-    fn a_revoked_grant_is_not_downgraded() {
-        let revoked = AuthorizerState::Revoked { at: Instant::UNIX_EPOCH };
-        assert!(revoked.need_reauthorization(Instant::UNIX_EPOCH).is_err());
     }
 }

@@ -81,6 +81,8 @@ pub struct Exchange {
 pub enum ExchangeState {
     /// The code waits for `api_query_auth`.
     Offered,
+    /// The code was sent to WeChat, and no answer is known: it may have been taken.
+    Sent,
     /// WeChat took the code; its refresh token is in the history, the authorizer is not stored yet.
     Exchanged,
     /// The authorizer is stored.
@@ -90,11 +92,22 @@ pub enum ExchangeState {
 }
 
 impl ExchangeState {
+    /// All states.
+    pub const ALL: [Self; 5] =
+        [Self::Offered, Self::Sent, Self::Exchanged, Self::Settled, Self::Failed];
+
+    /// Reads a state; `None` when there is none of that name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
     /// As the database writes it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Offered => "offered",
+            Self::Sent => "sent",
             Self::Exchanged => "exchanged",
             Self::Settled => "settled",
             Self::Failed => "failed",

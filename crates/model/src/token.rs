@@ -16,6 +16,16 @@ pub struct AccessToken {
 }
 
 impl AccessToken {
+    /// A token that was obtained at `obtained_at` and lives for `expires_in`.
+    #[must_use]
+    pub fn obtained(
+        value: Secret<String>,
+        obtained_at: Instant,
+        expires_in: std::time::Duration,
+    ) -> Self {
+        Self { value, expires_at: obtained_at + expires_in, obtained_at }
+    }
+
     /// Whether it will still be honoured at `at`.
     #[must_use]
     pub fn is_alive(&self, at: Instant) -> bool {

@@ -6,9 +6,11 @@
 //! come: alone, an arrival is committed at once.
 //!
 //! If a batch is refused, its items are tried one by one, so that a broken one harms nobody else.
-//! Repetition folds, so trying again is safe even if the batch was committed after all.
+//! Repetition folds, so trying again is safe even if the batch was committed after all. An item
+//! that was alone is tried again as well: another instance may have recorded the same one between
+//! our look and our insert, and then the second look finds it.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use lingpai_model::{component::Ticket, push::NewPush};
 use tokio::{
@@ -20,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     db::{Handle, Store},
     entity::{component_tickets, pushes},
-    error::{Error, Result},
+    error::{Error, Result, cause},
     repo,
     seal::KeyRing,
 };
@@ -137,9 +139,9 @@ impl Committer {
         let (rows, answers): (Vec<Row>, Vec<_>) =
             batch.into_iter().map(|item| (item.row, item.answer)).unzip();
         let together = self.commit(rows.clone()).await;
-        let alone = rows.len() > 1 && matches!(&together, Err(error) if !error.is_transient());
+        let refused = matches!(&together, Err(error) if !error.is_transient());
         for (row, answer) in rows.into_iter().zip(answers) {
-            let outcome = if alone { self.commit(vec![row]).await } else { together.clone() };
+            let outcome = if refused { self.commit(vec![row]).await } else { together.clone() };
             // A caller that is gone does not want to know; its row is committed all the same.
             drop(answer.send(outcome));
         }
@@ -192,13 +194,7 @@ async fn commit(store: &Store, rows: Vec<Row>) -> Result<()> {
             repo::pushes::save(&at, pushes).await?;
         }
     }
-    tx.commit().await.map_err(|error| Error::CommitUnknown { source: Arc::new(error) })
-}
-
-/// Keeps the first of each key.
-pub(crate) fn fold<T>(rows: Vec<T>, key: impl Fn(&T) -> (String, String)) -> Vec<T> {
-    let mut seen = HashSet::with_capacity(rows.len());
-    rows.into_iter().filter(|row| seen.insert(key(row))).collect()
+    tx.commit().await.map_err(|error| Error::CommitUnknown { source: cause(&error) })
 }
 
 #[cfg(test)]
@@ -227,12 +223,5 @@ mod tests {
         assert_eq!(gather(waiting(1), &mut receiver).len(), 1, "alone, it does not wait");
         (0..3).for_each(|_| send(BATCH_BYTES / 2));
         assert_eq!(gather(waiting(1), &mut receiver).len(), 3, "bytes count as well");
-    }
-
-    #[test]
-    fn the_first_of_each_key_is_kept() {
-        let rows = vec![("a", 1), ("b", 2), ("a", 3)];
-        let kept = fold(rows, |row| (row.0.to_owned(), String::new()));
-        assert_eq!(kept, [("a", 1), ("b", 2)]);
     }
 }

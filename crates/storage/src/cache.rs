@@ -91,7 +91,7 @@ impl Db {
     /// The component with this appid; at most seconds old where another process changed it.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unsealable`], [`Error::Inconsistent`].
+    /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
     pub async fn cached_component(&self, appid: &Appid) -> Result<Option<Arc<Component>>> {
         let load = async { self.components().find(appid).await };
         self.caches().components.get(appid.clone(), load).await

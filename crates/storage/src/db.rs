@@ -10,6 +10,7 @@
 //! Beginning and committing run in tasks of their own: a caller may be dropped at any `await`, and
 //! a connection must not go back to its pool between a `BEGIN` and its acknowledgement.
 
+mod collation;
 mod connect;
 mod dialect;
 mod durability;
@@ -95,15 +96,22 @@ impl Db {
         migrate::pending(&self.0.store.readers).await
     }
 
+    /// Makes sure that the database tells all identifiers apart, as the schema steps set it: by case
+    /// and by trailing spaces.
+    ///
+    /// # Errors
+    /// [`Error::WrongCollation`]; [`Error::SchemaBehind`] before the schema is there.
+    pub async fn prove_collation(&self) -> Result<()> {
+        self.require_schema().await?;
+        collation::prove(&self.0.store.readers).await
+    }
+
     /// Makes sure that this database was sealed with a key of the ring; the first start seals it.
     ///
     /// # Errors
     /// [`Error::WrongMasterKey`]; [`Error::SchemaBehind`] before the schema is there.
     pub async fn check_key(&self) -> Result<()> {
-        let pending = self.pending_migrations().await?;
-        if !pending.is_empty() {
-            return Err(Error::SchemaBehind { pending });
-        }
+        self.require_schema().await?;
         let now = self.now().await?;
         let tx = self.begin().await?;
         key_check::run(&tx.handle(), now).await?;
@@ -200,6 +208,11 @@ impl Db {
     /// [`Error::Unavailable`]; the lease then runs to its end.
     pub async fn release_lease(&self, lease: Lease) -> Result<()> {
         lease::give_back(&self.0.store.writing(), &lease).await.map(drop)
+    }
+
+    async fn require_schema(&self) -> Result<()> {
+        let pending = self.pending_migrations().await?;
+        if pending.is_empty() { Ok(()) } else { Err(Error::SchemaBehind { pending }) }
     }
 
     pub(crate) fn caches(&self) -> &Arc<Caches> {

@@ -17,3 +17,24 @@ pub(crate) mod pushes;
 pub(crate) mod redirect_uris;
 pub(crate) mod refresh_tokens;
 pub(crate) mod tenants;
+
+/// Every table of ours.
+pub(crate) const TABLES: [&str; 17] = [
+    "api_keys",
+    "authorization_visits",
+    "authorizations",
+    "authorizer_tokens",
+    "authorizers",
+    "component_tickets",
+    "component_tokens",
+    "components",
+    "events",
+    "exchanges",
+    "installation",
+    "leases",
+    "operators",
+    "pushes",
+    "redirect_uris",
+    "refresh_tokens",
+    "tenants",
+];

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sea_orm::{DbErr, SqlErr};
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
 use crate::db::is_unavailable;
 
@@ -69,6 +69,19 @@ pub enum Error {
     /// The master key is not the one this database was sealed with.
     #[error("this database was sealed with another master key")]
     WrongMasterKey,
+    /// The database takes identifiers that differ for the same, so we refuse to run.
+    #[error(
+        "identifiers that differ could be taken for the same: the collation of {found} must be \
+         {wanted}; stop every instance, back the database up, then: {remedy}"
+    )]
+    WrongCollation {
+        /// The tables at fault, each with the collation that was found.
+        found: String,
+        /// What it must be.
+        wanted: String,
+        /// What sets it.
+        remedy: String,
+    },
     /// The schema is older than this program.
     #[error("the schema lacks {} steps: run the migrations", pending.len())]
     SchemaBehind {
@@ -76,8 +89,12 @@ pub enum Error {
         pending: Vec<String>,
     },
     /// A sealed value was damaged, moved, or sealed with a key that is not in the ring.
-    #[error("a sealed value in {table}.{column} cannot be opened")]
-    Unsealable {
+    #[error(
+        "a sealed value in {table}.{column} cannot be opened: the master key that sealed it is not \
+         in the ring, or the value was damaged or moved; put that key back into the ring, or \
+         restore the row from a backup"
+    )]
+    Unopenable {
         /// Its table.
         table: &'static str,
         /// Its column.
@@ -107,9 +124,9 @@ impl Error {
     }
 
     /// Judges a refusal of the database while `what` was attempted.
-    pub(crate) fn judge(what: &'static str, error: DbErr) -> Self {
-        let unavailable = is_unavailable(&error);
-        let source: Source = Arc::new(error);
+    pub(crate) fn judge(what: &'static str, error: &DbErr) -> Self {
+        let unavailable = is_unavailable(error);
+        let source = cause(error);
         if unavailable { Self::Unavailable { what, source } } else { Self::Query { what, source } }
     }
 
@@ -124,6 +141,23 @@ impl Error {
     }
 }
 
+/// What the database said, once. The errors of sea-orm and sqlx repeat the text of their cause in
+/// their own, so that a report of the whole chain would say everything three times.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Refusal(String);
+
+/// The refusal of the database as the source of an error.
+pub(crate) fn cause(error: &DbErr) -> Source {
+    let text = match error {
+        DbErr::Conn(RuntimeErr::SqlxError(below))
+        | DbErr::Exec(RuntimeErr::SqlxError(below))
+        | DbErr::Query(RuntimeErr::SqlxError(below)) => below.to_string(),
+        other => other.to_string(),
+    };
+    Arc::new(Refusal(text))
+}
+
 /// Whether a row with the same key was in the way.
 pub(crate) fn is_duplicate(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
@@ -131,7 +165,9 @@ pub(crate) fn is_duplicate(error: &DbErr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::{RuntimeErr, sqlx};
+    use std::{error::Error as _, io};
+
+    use sea_orm::sqlx;
 
     use super::*;
 
@@ -139,10 +175,30 @@ mod tests {
     fn a_timeout_of_the_pool_is_transient_and_a_refused_statement_is_not() {
         let away = Error::judge(
             "read",
-            DbErr::Query(RuntimeErr::SqlxError(Arc::new(sqlx::Error::PoolTimedOut))),
+            &DbErr::Query(RuntimeErr::SqlxError(Arc::new(sqlx::Error::PoolTimedOut))),
         );
         assert!(matches!(away, Error::Unavailable { .. }) && away.is_transient());
-        let refused = Error::judge("read", DbErr::Custom("no such table".into()));
+        let refused = Error::judge("read", &DbErr::Custom("no such table".into()));
         assert!(matches!(refused, Error::Query { .. }) && !refused.is_transient());
+    }
+
+    #[test]
+    fn the_cause_is_told_once_in_the_whole_chain() {
+        let refused = sqlx::Error::Io(io::Error::other("nobody listens"));
+        let refused = DbErr::Conn(RuntimeErr::SqlxError(Arc::new(refused)));
+        let error = Error::judge("connect to the database", &refused);
+        assert!(!error.to_string().contains("nobody listens"), "{error}");
+        let source = error.source().expect("it has a cause");
+        assert_eq!(source.to_string().matches("nobody listens").count(), 1, "{source}");
+        assert!(source.source().is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_opened_says_why_and_what_to_do() {
+        let error = Error::Unopenable { table: "components", column: "appsecret_sealed" };
+        let text = error.to_string();
+        for part in ["components.appsecret_sealed", "not in the ring", "put that key back"] {
+            assert!(text.contains(part), "{text}");
+        }
     }
 }

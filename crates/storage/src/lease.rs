@@ -58,14 +58,6 @@ pub struct Lease {
     epoch: i64,
 }
 
-impl Lease {
-    /// What it is about.
-    #[must_use]
-    pub fn key(&self) -> &LeaseKey {
-        &self.key
-    }
-}
-
 /// Takes the lease if nobody holds it. Each statement stands alone: the epoch that was read is the
 /// condition of the update, so of two takers one finds it changed.
 pub(crate) async fn take(at: &Handle<'_>, key: &LeaseKey, ttl: Duration) -> Result<Option<Lease>> {

@@ -16,6 +16,6 @@ pub use self::{
     db::{DatabaseConfig, Db, Durability, Tx},
     error::{Error, Result, Source},
     lease::{Lease, LeaseKey},
-    repo::{AuthorizerFilter, StoredPush},
+    repo::AuthorizerFilter,
     seal::{KeyRing, KeyRingError},
 };

@@ -18,7 +18,10 @@ mod refresh_tokens;
 mod tenants;
 pub(crate) mod tickets;
 
-use std::marker::PhantomData;
+use std::{
+    collections::{BTreeSet, HashSet},
+    marker::PhantomData,
+};
 
 use lingpai_model::{
     Appid, Instant, Secret,
@@ -27,10 +30,11 @@ use lingpai_model::{
     token::{AccessToken, KeptToken, TokenFailure},
 };
 use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
+    ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    Select,
 };
 
-pub use self::{authorizers::AuthorizerFilter, pushes::StoredPush};
+pub use self::authorizers::AuthorizerFilter;
 use crate::{
     db::{Db, Handle, Tx},
     error::{Error, Result},
@@ -115,6 +119,52 @@ fn page<E: EntityTrait>(rows: Select<E>, id: E::Column, request: &PageRequest) -
         None => rows,
     };
     rows.order_by_asc(id).limit(request.limit() + 1)
+}
+
+/// Inserts those of `rows` that are not there yet; of several with the same key, the first. Returns
+/// whether there was any.
+///
+/// A row is told from others by the two `columns`, its component first, which hold its `key`.
+async fn insert_unknown<E>(
+    at: &Handle<'_>,
+    what: &'static str,
+    rows: Vec<E::Model>,
+    columns: [E::Column; 2],
+    key: impl Fn(&E::Model) -> [String; 2],
+) -> Result<bool>
+where
+    E: EntityTrait,
+    E::Model: IntoActiveModel<E::ActiveModel>,
+    E::ActiveModel: Send,
+{
+    let mut rows = fold(rows, &key);
+    let [components, keys]: [BTreeSet<String>; 2] =
+        [0, 1].map(|part| rows.iter().map(|row| key(row)[part].clone()).collect());
+    let known: Vec<(String, String)> = E::find()
+        .select_only()
+        .columns(columns)
+        .filter(columns[0].is_in(components))
+        .filter(columns[1].is_in(keys))
+        .into_tuple()
+        .all(&at.conn)
+        .await
+        .map_err(at.failed(what))?;
+    let known: HashSet<[String; 2]> = known.into_iter().map(<[String; 2]>::from).collect();
+    rows.retain(|row| !known.contains(&key(row)));
+    if rows.is_empty() {
+        return Ok(false);
+    }
+    E::insert_many(rows.into_iter().map(IntoActiveModel::into_active_model))
+        .exec_without_returning(&at.conn)
+        .await
+        .map_err(at.failed(what))?;
+    Ok(true)
+}
+
+/// Keeps the first of each key.
+fn fold<T>(rows: Vec<T>, key: impl Fn(&T) -> [String; 2]) -> Vec<T> {
+    let mut seen = HashSet::with_capacity(rows.len());
+    rows.into_iter().filter(|row| seen.insert(key(row))).collect()
 }
 
 /// Free text as a text column takes it: PostgreSQL refuses NUL in every encoding.
@@ -215,6 +265,13 @@ fn numbers_json(numbers: &[u32]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_of_each_key_is_kept() {
+        let rows = vec![("a", 1), ("b", 2), ("a", 3)];
+        let kept = fold(rows, |row| [row.0.to_owned(), String::new()]);
+        assert_eq!(kept, [("a", 1), ("b", 2)]);
+    }
 
     #[test]
     fn text_loses_nul_and_nothing_else() {

@@ -135,16 +135,16 @@ impl KeyRing {
     pub(crate) fn open(&self, place: Place<'_>, sealed: &[u8]) -> Result<Secret<Vec<u8>>> {
         self.try_open(place, sealed)
             .map(Secret::new)
-            .ok_or(Error::Unsealable { table: place.table, column: place.column })
+            .ok_or(Error::Unopenable { table: place.table, column: place.column })
     }
 
     /// Opens a text.
     pub(crate) fn open_text(&self, place: Place<'_>, sealed: &[u8]) -> Result<Secret<String>> {
-        let unsealable = Error::Unsealable { table: place.table, column: place.column };
-        let plain = self.try_open(place, sealed).ok_or(unsealable.clone())?;
+        let unopenable = Error::Unopenable { table: place.table, column: place.column };
+        let plain = self.try_open(place, sealed).ok_or(unopenable.clone())?;
         String::from_utf8(plain).map(Secret::new).map_err(|error| {
             error.into_bytes().zeroize();
-            unsealable
+            unopenable
         })
     }
 
@@ -249,7 +249,7 @@ mod tests {
         ];
         for place in elsewhere {
             let error = keys.open(place, &sealed).expect_err("a foreign place");
-            assert!(matches!(error, Error::Unsealable { .. }), "{place:?}");
+            assert!(matches!(error, Error::Unopenable { .. }), "{place:?}");
         }
     }
 

@@ -4,6 +4,8 @@
 //! `LINGPAI_TEST_MYSQL_URL` name a server and an account that may create databases. Each test gets
 //! a database of its own, which is dropped at the end, also of a failed test.
 
+mod inside;
+
 use std::{
     future::Future,
     panic::{AssertUnwindSafe, resume_unwind},
@@ -15,6 +17,7 @@ use lingpai_model::clock::Entropy;
 use sea_orm::{ConnectionTrait as _, Database};
 use tempfile::TempDir;
 
+pub use self::inside::{KeptPush, count_pushes, kept_events, kept_push, kept_pushes, kept_tickets};
 use crate::{DatabaseConfig, Db, KeyRing};
 
 /// A database to test on.
@@ -81,6 +84,7 @@ impl TestDb {
     pub async fn open(backend: &Backend) -> Self {
         let test = Self::open_empty(backend).await;
         test.db.migrate().await.expect("the schema is brought up to date");
+        test.db.prove_collation().await.expect("the schema tells identifiers apart");
         test.db.check_key().await.expect("the installation is sealed");
         test
     }

@@ -11,6 +11,9 @@ pub struct RedirectUris {
     clock: SharedClock,
 }
 
+/// How many addresses a tenant can register.
+const MAX_COUNT: usize = 100;
+
 /// The longest address that can be registered, in bytes.
 const MAX_LEN: usize = 512;
 
@@ -28,6 +31,9 @@ impl RedirectUris {
     pub async fn register(&self, scope: &TenantScope, uri: &str) -> Result<()> {
         check(uri).map_err(|reason| Error::BadRedirectUri { reason })?;
         let tx = self.db.begin().await?;
+        if tx.redirect_uris().list(scope).await?.len() >= MAX_COUNT {
+            return Err(Error::BadRedirectUri { reason: "a tenant registers at most 100" });
+        }
         tx.redirect_uris().insert(scope, uri, self.clock.now()).await?;
         Ok(tx.commit().await?)
     }

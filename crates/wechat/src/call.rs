@@ -38,6 +38,10 @@ pub struct Call {
 
 /// What a call is answered with.
 pub trait Answer: Sized {
+    /// Whether as much is read as can be when the answer is odd, even its errcode: it may carry a
+    /// refresh token, and WeChat may not tell that again.
+    const IS_SALVAGED: bool = false;
+
     /// Reads the answer from JSON that carries no error.
     ///
     /// # Errors
@@ -76,11 +80,18 @@ pub fn read_answer<A: Answer>(
     if !json.starts_with(b"{") {
         return Err(AnswerError::Garbled("no JSON object"));
     }
-    if !json::is_shallow(json) {
-        return Err(AnswerError::Garbled("JSON nested too deep"));
+    let judged = if json::is_shallow(json) {
+        refusal(json, secrets)
+    } else {
+        Err(AnswerError::Garbled("JSON nested too deep"))
+    };
+    match judged {
+        Ok(()) => A::read(json),
+        Err(AnswerError::Garbled(what)) if A::IS_SALVAGED => {
+            A::read(json).map_err(|_| AnswerError::Garbled(what))
+        }
+        Err(error) => Err(error),
     }
-    refusal(json, secrets)?;
-    A::read(json)
 }
 
 /// The errcode of an answer that is passed on as it is, if it carries one other than zero.
@@ -102,7 +113,7 @@ fn refusal(json: &[u8], secrets: &[&Secret<String>]) -> Result<(), AnswerError> 
     struct Wire {
         #[serde(default, deserialize_with = "field::integer")]
         errcode: Option<i64>,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "field::lenient_text")]
         errmsg: Option<String>,
     }
     let wire: Wire = parse(json)?;

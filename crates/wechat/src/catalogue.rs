@@ -99,16 +99,17 @@ impl Catalogue {
         &SHIPPED
     }
 
-    /// The endpoint of this path, which begins with `/` and has no query.
+    /// The endpoint of this path, which begins with `/` and has no query. Case does not count: a
+    /// path is not another one for being written in capitals.
     #[must_use]
     pub fn find(&self, path: &str) -> Option<&Endpoint> {
-        self.endpoints.get(path)
+        self.endpoints.get(&path.to_ascii_lowercase())
     }
 
     /// Whether WeChat says that no third-party platform may call this path for an account.
     #[must_use]
     pub fn is_not_delegable(&self, path: &str) -> bool {
-        self.not_delegable.contains_key(path)
+        self.not_delegable.contains_key(&path.to_ascii_lowercase())
     }
 }
 
@@ -118,7 +119,7 @@ fn read(files: &[&str]) -> HashMap<String, Endpoint> {
         for record in csv::Reader::from_reader(file.as_bytes()).records() {
             let record = record.expect("the shipped catalogue is well-formed");
             endpoints
-                .entry(record[2].to_owned())
+                .entry(record[2].to_ascii_lowercase())
                 .or_insert_with(|| Endpoint {
                     host: record[0].to_owned(),
                     path: record[2].to_owned(),

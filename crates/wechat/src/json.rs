@@ -27,9 +27,11 @@ pub(crate) fn is_shallow(json: &[u8]) -> bool {
     true
 }
 
-/// Makes strings readable that WeChat should not send but may: bare control characters become
-/// blanks, and halves of surrogate pairs become U+FFFD. Works in place; the length stays.
+/// Makes strings readable that WeChat should not send but may: bytes that are no UTF-8 and bare
+/// control characters become blanks, and halves of surrogate pairs become U+FFFD. Works in place;
+/// the length stays.
 pub(crate) fn mend_strings(json: &mut [u8]) {
+    mend_encoding(json);
     let mut in_string = false;
     let mut at = 0;
     while at < json.len() {
@@ -43,6 +45,15 @@ pub(crate) fn mend_strings(json: &mut [u8]) {
             _ => {}
         }
         at += 1;
+    }
+}
+
+fn mend_encoding(mut json: &mut [u8]) {
+    while let Err(error) = std::str::from_utf8(json) {
+        let start = error.valid_up_to();
+        let end = error.error_len().map_or(json.len(), |length| start + length);
+        json[start..end].fill(b' ');
+        json = &mut json[end..];
     }
 }
 
@@ -88,6 +99,13 @@ mod tests {
         let value: serde_json::Value = serde_json::from_slice(&json).expect("it is readable now");
         assert_eq!(value["a"], "x \u{fffd}y\u{fffd}\u{1f600}\\ud800\"");
         assert_eq!(json[1], b'\n');
+    }
+
+    #[test]
+    fn what_is_no_utf8_becomes_blank() {
+        let mut json = b"\"a\xffb\xe4\xb8\"\xe4\xb8\xad\xe4".to_vec();
+        mend_strings(&mut json);
+        assert_eq!(json, "\"a b  \"中 ".as_bytes());
     }
 
     #[test]

@@ -6,8 +6,8 @@ use lingpai_wechat::{
     call::{
         Answer, AnswerError,
         authorizer::{
-            AuthorizationInfo, AuthorizerInfo, AuthorizerInfoAnswer, AuthorizerList,
-            ListedAuthorizer, RefreshedToken,
+            AuthorizationInfo, AuthorizerAccessToken, AuthorizerInfo, AuthorizerInfoAnswer,
+            AuthorizerList, ListedAuthorizer, RefreshedToken,
         },
         component::{ComponentAccessToken, PreAuthCode, PushTicketStarted},
         read_answer,
@@ -44,8 +44,10 @@ fn tokens_and_codes_are_read() {
     assert!(code.pre_auth_code.expose().starts_with("preauthcode@@@"));
     assert_eq!(code.expires_in, Duration::from_secs(600));
     let token: RefreshedToken = sample("api_authorizer_token").expect("a token");
-    assert!(token.access_token.expose().starts_with("aaUl5s6kAByLwgV0"));
     assert!(token.refresh_token.is_some());
+    let token = token.access_token.expect("an access token");
+    assert!(token.value.expose().starts_with("aaUl5s6kAByLwgV0"));
+    assert_eq!(token.expires_in, Duration::from_secs(7200));
 }
 
 #[test]
@@ -96,12 +98,13 @@ fn a_profile_is_read() {
         account_status: Some(1),
         register_type: Some(0),
     };
-    assert_eq!(answer.info, expected);
+    assert_eq!(answer.info, Some(expected));
 
     let answer: AuthorizerInfoAnswer =
         sample("api_get_authorizer_info_official_account").expect("a profile");
-    assert!(!answer.info.is_mini_program);
-    assert_eq!((answer.info.head_img, answer.info.service_type), (None, Some(2)));
+    let info = answer.info.expect("a profile");
+    assert!(!info.is_mini_program);
+    assert_eq!((info.head_img, info.service_type), (None, Some(2)));
     assert_eq!((answer.authorizer_appid, answer.refresh_token), (Some(account()), None));
 }
 
@@ -111,19 +114,21 @@ fn a_profile_survives_what_wechat_should_not_send() {
         \"service_type_info\":{\"id\":\"2\"},\"verify_type_info\":null,\"idc\":1e999,
         \"MiniProgramInfo\":null}}";
     let answer: AuthorizerInfoAnswer = read(body).expect("a profile");
-    assert_eq!(answer.info.nick_name, some("a\u{fffd}b c"));
-    assert_eq!((answer.info.signature, answer.info.service_type), (None, Some(2)));
-    assert_eq!((answer.func_info, answer.info.is_mini_program), (None, false));
+    assert_eq!(answer.func_info, None);
+    let info = answer.info.expect("a profile");
+    assert_eq!(info.nick_name, some("a\u{fffd}b c"));
+    assert_eq!((info.signature, info.service_type, info.is_mini_program), (None, Some(2), false));
 
     let long = format!(r#"{{"authorizer_info":{{"nick_name":"{}"}}}}"#, "名".repeat(5000));
     let answer: AuthorizerInfoAnswer = read(&long).expect("a profile");
-    assert_eq!(answer.info.nick_name.expect("a name").chars().count(), 2048);
+    let name = answer.info.expect("a profile").nick_name.expect("a name");
+    assert_eq!(name.chars().count(), 2048);
 }
 
 #[test]
 fn a_list_is_read_and_impossible_entries_are_left_out() {
     let list: AuthorizerList = sample("api_get_authorizer_list").expect("a list");
-    assert_eq!(list.total_count, 33);
+    assert_eq!((list.total_count, list.listed), (33, 2));
     let first = ListedAuthorizer {
         authorizer_appid: account(),
         refresh_token: Some(Secret::from("refreshtoken@@@list-1")),
@@ -133,10 +138,10 @@ fn a_list_is_read_and_impossible_entries_are_left_out() {
     assert_eq!(list.list[1].refresh_token, None);
 
     let odd = r#"{"total_count":"3","list":[{"authorizer_appid":"w x","refresh_token":"r"},
-        {"refresh_token":"r"},{"authorizer_appid":"wx2","refresh_token":"","auth_time":"7"}]}"#;
+        {"refresh_token":"r"},7,{"authorizer_appid":"wx2","refresh_token":"","auth_time":"7"}]}"#;
     let list: AuthorizerList = read(odd).expect("a list");
     let appids: Vec<&str> = list.list.iter().map(|one| one.authorizer_appid.as_str()).collect();
-    assert_eq!((list.total_count, appids), (3, vec!["wx2"]));
+    assert_eq!((list.total_count, list.listed, appids), (3, 4, vec!["wx2"]));
     assert_eq!((list.list[0].refresh_token.clone(), list.list[0].auth_time), (None, Some(7)));
 }
 
@@ -234,13 +239,148 @@ fn what_is_needed_of_each_answer_is_missed() {
         "{}",
         r#"{"authorization_info":{"func_info":[]}}"#,
         r#"{"authorization_info":{"authorizer_appid":""}}"#,
-        r#"{"authorization_info":{"authorizer_appid":"wx1","authorizer_access_token":"t"}}"#,
+        r#"{"authorization_info":{"authorizer_appid":7,"authorizer_refresh_token":"r"}}"#,
     ] {
         let answer = read::<AuthorizationInfo>(body);
+        assert!(matches!(answer, Err(AnswerError::Garbled(_))), "{body}: {answer:?}");
+    }
+    for body in [
+        "{}",
+        r#"{"authorizer_access_token":"t","expires_in":0,"authorizer_refresh_token":""}"#,
+        r#"{"authorizer_access_token":"t","authorizer_refresh_token":"a b"}"#,
+        r#"{"authorizer_access_token":"","expires_in":7200,"authorizer_refresh_token":7}"#,
+    ] {
+        let answer = read::<RefreshedToken>(body);
         assert!(matches!(answer, Err(AnswerError::Garbled(_))), "{body}: {answer:?}");
     }
     let without_refresh = r#"{"authorizer_access_token":"t","expires_in":7200,
         "authorizer_refresh_token":""}"#;
     let token: RefreshedToken = read(without_refresh).expect("a token");
     assert_eq!(token.refresh_token, None);
+}
+
+/// What may stand beside a refresh token and must not take it along.
+fn oddities() -> Vec<String> {
+    let deep = format!("{}{}", "[".repeat(40), "]".repeat(40));
+    let mut oddities: Vec<String> = [
+        r#""authorizer_access_token":"t""#,
+        r#""authorizer_access_token":"","expires_in":7200"#,
+        r#""authorizer_access_token":"a b","expires_in":7200"#,
+        r#""authorizer_access_token":["t"],"expires_in":7200"#,
+        r#""authorizer_access_token":"t","expires_in":0"#,
+        r#""authorizer_access_token":"t","expires_in":-1"#,
+        r#""authorizer_access_token":"t","expires_in":86401"#,
+        r#""authorizer_access_token":"t","expires_in":1e999"#,
+        r#""authorizer_access_token":"t","expires_in":{"secs":7200}"#,
+        r#""expires_in":7200"#,
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    oddities.push(format!(r#""authorizer_access_token":"t","expires_in":{deep}"#));
+    oddities
+}
+
+#[test]
+fn an_odd_access_token_does_not_take_the_refresh_token_along() {
+    for odd in oddities() {
+        let (refresh_token, appid) =
+            (r#""authorizer_refresh_token":"r""#, r#""authorizer_appid":"wx1f0e2d3c4b5a6978""#);
+        let expected = RefreshedToken { access_token: None, refresh_token: Some("r".into()) };
+        assert_eq!(read(&format!("{{{odd},{refresh_token}}}")), Ok(expected), "{odd}");
+
+        let expected = AuthorizationInfo {
+            authorizer_appid: account(),
+            access_token: None,
+            refresh_token: Some("r".into()),
+            func_info: vec![1, 2],
+        };
+        let body = format!(
+            r#"{{"authorization_info":{{{appid},{odd},{refresh_token},"func_info":[
+                {{"funcscope_category":{{"id":1}}}},7,null,{{}},{{"funcscope_category":[]}},
+                {{"funcscope_category":{{"id":"one"}}}},{{"funcscope_category":{{"id":-1}}}},
+                {{"funcscope_category":{{"id":"2"}},"confirm_info":7}}]}}}}"#
+        );
+        assert_eq!(read(&body), Ok(expected), "{body}");
+    }
+}
+
+#[test]
+fn whatever_else_is_odd_the_tokens_are_read() {
+    let tokens =
+        r#""authorizer_access_token":"t","expires_in":7200,"authorizer_refresh_token":"r""#;
+    let expected = RefreshedToken {
+        access_token: Some(AuthorizerAccessToken {
+            value: "t".into(),
+            expires_in: Duration::from_secs(7200),
+        }),
+        refresh_token: Some("r".into()),
+    };
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for body in [
+        format!(r#"{{"errcode":0,"errmsg":{{}},{tokens}}}"#),
+        format!(r#"{{"errcode":"ok",{tokens}}}"#),
+        format!(r#"{{"errcode":0,"errcode":0,{tokens}}}"#),
+        format!(r#"{{{tokens},"expires_in":null,"authorizer_refresh_token":""}}"#),
+        format!(r#"{{"x":{deep},{tokens}}}"#),
+        format!(r#"{{{tokens},"x":1e999}}"#),
+        format!(r#"{{{tokens}}} trailing"#),
+        format!(r#"{{{tokens},"x":{{"#),
+    ] {
+        assert_eq!(read(&body), Ok(expected.clone()), "{body}");
+    }
+    let mut body = format!("{{\"x\":\"?\",{tokens}}}").into_bytes();
+    body[6] = 0xff;
+    assert_eq!(read_answer(&mut body, &[]), Ok(expected), "no UTF-8");
+    // A refusal stays one, whatever stands beside it.
+    let refused = read::<RefreshedToken>(&format!(r#"{{"errcode":-1,"errmsg":7,{tokens}}}"#));
+    assert!(matches!(refused, Err(AnswerError::Rejected { .. })), "{refused:?}");
+}
+
+#[test]
+fn an_odd_profile_does_not_take_the_refresh_token_along() {
+    let authorization = r#""authorization_info":{"authorizer_appid":"wx1f0e2d3c4b5a6978",
+        "authorizer_refresh_token":"r","func_info":"none"}"#;
+    for profile in ["7", "[]", "null", "\"\""] {
+        let body = format!(r#"{{"authorizer_info":{profile},{authorization}}}"#);
+        let expected = AuthorizerInfoAnswer {
+            authorizer_appid: Some(account()),
+            info: None,
+            refresh_token: Some("r".into()),
+            func_info: None,
+        };
+        assert_eq!(read(&body), Ok(expected), "{body}");
+    }
+    let body = format!(
+        r#"{{"authorizer_info":{{"nick_name":7,"alias":"a","service_type_info":[2],
+            "verify_type_info":{{"id":true}},"MiniProgramInfo":[],"account_status":{{}}}},{authorization}}}"#
+    );
+    let answer: AuthorizerInfoAnswer = read(&body).expect("a profile");
+    assert_eq!(answer.refresh_token, Some("r".into()));
+    let expected =
+        AuthorizerInfo { alias: some("a"), is_mini_program: true, ..AuthorizerInfo::default() };
+    assert_eq!(answer.info, Some(expected));
+
+    let body = r#"{"authorizer_info":{},"authorization_info":{"authorizer_appid":"w x",
+        "authorization_appid":"wx1f0e2d3c4b5a6978","authorizer_refresh_token":"r"}}"#;
+    let answer: AuthorizerInfoAnswer = read(body).expect("a profile");
+    assert_eq!(
+        (answer.authorizer_appid, answer.refresh_token),
+        (Some(account()), Some("r".into()))
+    );
+}
+
+#[test]
+fn an_odd_entry_takes_neither_its_token_nor_the_others_along() {
+    let body = r#"{"total_count":"many","list":[
+        {"authorizer_appid":"wx1f0e2d3c4b5a6978","refresh_token":"r","auth_time":"long ago"},
+        [],{"authorizer_appid":"wx2","refresh_token":{}}]}"#;
+    let list: AuthorizerList = read(body).expect("a list");
+    assert_eq!((list.total_count, list.listed), (u32::MAX, 3));
+    let expected = [(account(), Some("r".into())), (Appid::parse("wx2").expect("an appid"), None)]
+        .map(|(authorizer_appid, refresh_token)| ListedAuthorizer {
+            authorizer_appid,
+            refresh_token,
+            auth_time: None,
+        });
+    assert_eq!(list.list, expected);
 }

@@ -120,7 +120,8 @@ async fn tell_what_next(cast: &Cast, call: &str) -> Result<()> {
     let (_, next) = cast.tenant.start_authorization(&cast.component.appid).await?;
     println!("  It stays up. Go on with:\n");
     for (what, where_to) in [
-        ("both APIs, to try out", format!("http://{SERVICE}/docs")),
+        ("the tenant API, to try out", format!("http://{SERVICE}/docs")),
+        ("the admin API", format!("http://{SERVICE}/docs/admin")),
         ("an authorization to click through", next.to_string()),
         ("WeChat's control page", format!("http://{WECHAT}/control/")),
         ("the log", cast.service.log().display().to_string()),

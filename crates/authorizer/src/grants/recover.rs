@@ -5,95 +5,103 @@
 
 use chrono::{DateTime, Duration};
 use lingpai_model::{
-    Appid,
+    Appid, Instant,
     authorizer::RefreshTokenSource,
     component::Component,
     exchange::{Exchange, ExchangeState},
 };
 use lingpai_storage::Lease;
-use lingpai_wechat::errcode::Errcode;
+use lingpai_wechat::{call::authorizer::MAX_LIST_COUNT, errcode::Errcode};
 
 use super::{Granted, Work};
 use crate::{Error, Result};
 
 /// How far before the code reached us the account may have granted.
 ///
-/// Assumed: codes of up to an hour were seen (`expires_in` 600 to 3600).
+/// Observed: `expires_in` of 600 to 3600 seconds.
 const CODE_LIFETIME: Duration = Duration::hours(1);
-
-/// How many accounts one call of the list names.
-///
-/// Source: WeChat docs, "api_get_authorizer_list": `count` is at most 500.
-const LIST_PAGE: u32 = 500;
 
 /// Whether WeChat will never take this code again.
 ///
-/// Source: WeChat docs, "api_query_auth": 61009 invalid or used, 61010 expired, 61011 is another
-/// component's.
+/// Source: WeChat docs, "api_query_auth": 61009 when it is invalid or used, 61010 when it expired.
 pub(super) fn is_void(error: &Error) -> bool {
-    matches!(error.errcode(), Some(Errcode(61009 | 61010)))
+    matches!(
+        error.errcode(),
+        Some(Errcode::AUTHORIZATION_CODE_INVALID | Errcode::AUTHORIZATION_CODE_EXPIRED)
+    )
 }
+
+/// How many pages of the list are looked through: those are 10,000 accounts.
+const MAX_PAGES: u32 = 20;
 
 impl Work {
     /// Finds out what the lost answer said, and settles with that.
+    ///
+    /// Security invariant: a code that nobody vouches for must not touch anybody's account. Only a
+    /// code whose answer may have been lost is looked up in the list, and only a grant that is news
+    /// to us counts.
     pub(super) async fn recover(
         &self,
         component: &Component,
         exchange: &Exchange,
         lease: &Lease,
     ) -> Result<ExchangeState> {
-        let appid = match &exchange.authorizer_appid {
-            Some(appid) => Some(appid.clone()),
-            None => self.account_that_just_granted(component, exchange).await?,
+        let granted = match (&exchange.authorizer_appid, exchange.state) {
+            (Some(appid), _) => Some(Granted::by(appid.clone(), exchange.granted_at)),
+            (None, ExchangeState::Sent) => self.newest_grant(component, exchange).await?,
+            (None, _) => None,
         };
-        let Some(appid) = appid else {
+        let Some(granted) = granted else {
             tracing::warn!(
                 component.appid = %component.appid,
-                "an authorization code is void and no account granted recently; it is given up"
+                "an authorization code is void and nobody knows whose it was; it is given up"
             );
             return self.give_up(&exchange.key, lease).await;
         };
-        self.settle(component, exchange, Granted::by(appid), lease).await
+        self.settle(component, exchange, granted, lease).await
     }
 
-    /// The account with the newest grant since the code can have been made, by WeChat's list.
-    async fn account_that_just_granted(
+    /// The newest grant that is news to us and that the code can have been for, by WeChat's list.
+    async fn newest_grant(
         &self,
         component: &Component,
         exchange: &Exchange,
-    ) -> Result<Option<Appid>> {
+    ) -> Result<Option<Granted>> {
         let since = exchange.created_at - CODE_LIFETIME;
-        let mut newest: Option<(i64, Appid)> = None;
+        let mut newest: Option<Granted> = None;
         let mut offset = 0;
-        loop {
+        for _ in 0..MAX_PAGES {
             let page = self
                 .component_tokens
                 .call(component, |token| async move {
                     let appid = &component.appid;
-                    self.wechat.get_authorizer_list(&token, appid, offset, LIST_PAGE).await
+                    self.wechat.get_authorizer_list(&token, appid, offset, MAX_LIST_COUNT).await
                 })
                 .await?;
-            let count = u32::try_from(page.list.len()).unwrap_or(LIST_PAGE);
+            offset += page.listed;
+            let is_last = page.listed == 0 || offset >= page.total_count;
             for account in page.list {
-                let Some(granted) =
-                    account.auth_time.and_then(|at| DateTime::from_timestamp(at, 0))
-                else {
-                    continue;
-                };
-                if granted < since {
-                    continue;
+                let at = account.auth_time.and_then(|secs| DateTime::from_timestamp(secs, 0));
+                let Some(at) = at.filter(|at| *at >= since) else { continue };
+                let is_newest = newest.as_ref().is_none_or(|newest| at > newest.at);
+                if is_newest && self.is_news(component, &account.authorizer_appid, at).await? {
+                    let refresh_token = account.refresh_token;
+                    let appid = account.authorizer_appid;
+                    newest = Some(Granted { refresh_token, ..Granted::by(appid, at) });
                 }
-                if let Some(value) = &account.refresh_token {
-                    let source = RefreshTokenSource::AuthorizerList;
-                    self.remember(component, &account.authorizer_appid, value, source).await?;
-                }
-                let candidate = (granted.timestamp(), account.authorizer_appid);
-                newest = newest.max(Some(candidate));
             }
-            offset += count;
-            if count < LIST_PAGE {
-                return Ok(newest.map(|(_, appid)| appid));
+            if is_last {
+                break;
             }
         }
+        if let Some(Granted { appid, refresh_token: Some(value), .. }) = &newest {
+            self.remember(component, appid, value, RefreshTokenSource::AuthorizerList).await?;
+        }
+        Ok(newest)
+    }
+
+    async fn is_news(&self, component: &Component, appid: &Appid, at: Instant) -> Result<bool> {
+        let stored = self.db.authorizers().system_find(&component.id, appid).await?;
+        Ok(stored.is_none_or(|authorizer| at > authorizer.granted_at))
     }
 }

@@ -12,8 +12,8 @@ use lingpai_model::{
 };
 use lingpai_storage::{Lease, Tx};
 
-use super::{Granted, Work, received};
-use crate::{Result, profile::profile_of};
+use super::{Granted, Work};
+use crate::{Result, authorizers::profile_of};
 
 impl Work {
     /// Reads the account's profile and stores the grant; ends the exchange and its lease. Whatever
@@ -66,20 +66,10 @@ impl Work {
             None => self.last_refresh_token(component, appid).await?,
         };
         let func_info = granted.func_info.clone().or(answer.func_info);
-        Ok((profile_of(answer.info), Granted { refresh_token, func_info, ..granted }))
-    }
-
-    pub(super) async fn remember(
-        &self,
-        component: &Component,
-        appid: &Appid,
-        value: &Secret<String>,
-        source: RefreshTokenSource,
-    ) -> Result<()> {
-        let received = received(component, appid, value, source, self.clock.now());
-        let tx = self.db.begin().await?;
-        tx.refresh_tokens().append(&received).await?;
-        Ok(tx.commit().await?)
+        Ok((
+            answer.info.map(profile_of).unwrap_or_default(),
+            Granted { refresh_token, func_info, ..granted },
+        ))
     }
 
     async fn last_refresh_token(
@@ -108,7 +98,7 @@ impl Work {
             None => None,
         };
         let tenant_id = started_by.map(|authorization| authorization.tenant_id);
-        let stored = tx.authorizers().system_find(&component.id, &granted.appid).await?;
+        let stored = tx.authorizers().system_lock(&component.id, &granted.appid).await?;
         let Some(old) = stored else {
             let authorizer = Authorizer {
                 id: AuthorizerId::new(now, &self.entropy),
@@ -118,7 +108,7 @@ impl Work {
                 appid: granted.appid.clone(),
                 state: AuthorizerState::Active,
                 generation: 1,
-                granted_at: exchange.granted_at,
+                granted_at: granted.at,
                 profile,
                 func_info: granted.func_info.clone().unwrap_or_default(),
                 created_at: now,
@@ -129,7 +119,7 @@ impl Work {
             self.emit(tx, &authorizer, EventKind::Authorized, now).await?;
             return Ok(authorizer);
         };
-        self.renew_grant(tx, old, (tenant_id, exchange.granted_at), (profile, granted)).await
+        self.renew_grant(tx, old, tenant_id, (profile, granted)).await
     }
 
     /// Brings a stored authorizer up to date. The same code may be settled twice, once for the browser
@@ -138,7 +128,7 @@ impl Work {
         &self,
         tx: &Tx,
         old: Authorizer,
-        (tenant_id, granted_at): (Option<TenantId>, Instant),
+        tenant_id: Option<TenantId>,
         (profile, mut granted): (Profile, Granted),
     ) -> Result<Authorizer> {
         let now = self.clock.now();
@@ -146,7 +136,8 @@ impl Work {
         let same_token = kept.filter(|kept| {
             kept.refresh_token.is_some() && kept.refresh_token == granted.refresh_token
         });
-        let is_newer = granted_at >= old.granted_at;
+        // The same refresh token is the same grant; the push knows its time better than a browser.
+        let is_newer = same_token.is_some() || granted.at >= old.granted_at;
         let is_claimed_now = old.tenant_id.is_none() && tenant_id.is_some();
         let stood = old.state == AuthorizerState::Active;
         let func_info = granted.func_info.take().unwrap_or_else(|| old.func_info.clone());
@@ -159,7 +150,7 @@ impl Work {
         if is_newer {
             authorizer.state = AuthorizerState::Active;
             authorizer.generation += 1;
-            authorizer.granted_at = granted_at;
+            authorizer.granted_at = granted.at;
             authorizer.func_info = func_info;
             granted.access_token =
                 granted.access_token.or(same_token.and_then(|kept| kept.access.token));

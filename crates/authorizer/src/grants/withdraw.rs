@@ -1,15 +1,17 @@
 //! Withdrawals: the push says so, WeChat confirms, and nothing is erased.
 
+use chrono::Duration;
 use lingpai_model::{
-    Appid, Instant,
-    authorizer::{AuthorizerState, RefreshTokenSource},
-    component::Component,
-    event::EventKind,
+    Appid, Instant, authorizer::RefreshTokenSource, component::Component, event::EventKind,
 };
 use lingpai_wechat::errcode::Errcode;
 
 use super::{Grants, Work};
 use crate::{Error, Result};
+
+/// How much older than the grant a withdrawal may seem and still be looked into: a grant that only
+/// a browser told of carries our time, not WeChat's.
+const CLOCK_TOLERANCE: Duration = Duration::minutes(10);
 
 impl Grants {
     /// Takes a pushed withdrawal. It counts only if it is newer than the present grant and WeChat
@@ -35,16 +37,17 @@ impl Work {
         withdrawn_at: Instant,
     ) -> Result<()> {
         let stored = self.db.authorizers().system_find(&component.id, appid).await?;
-        let is_newer = stored.is_some_and(|authorizer| withdrawn_at >= authorizer.granted_at);
-        if !is_newer || self.grant_stands(component, appid).await? {
+        let Some(stored) = stored else { return Ok(()) };
+        let is_stale = withdrawn_at + CLOCK_TOLERANCE < stored.granted_at;
+        if is_stale || self.grant_stands(component, appid).await? {
             return Ok(());
         }
         let tx = self.db.begin().await?;
-        let Some(mut authorizer) = tx.authorizers().system_find(&component.id, appid).await? else {
+        let Some(mut authorizer) = tx.authorizers().system_lock(&component.id, appid).await? else {
             return Ok(());
         };
-        // A new grant may have come while WeChat was asked, or the withdrawal was taken before.
-        if withdrawn_at < authorizer.granted_at {
+        // A new grant may have come while WeChat was asked.
+        if authorizer.generation != stored.generation {
             return Ok(());
         }
         let Ok(revoked) = authorizer.state.revoke(withdrawn_at) else { return Ok(()) };
@@ -54,7 +57,6 @@ impl Work {
         tx.authorizer_tokens().system_clear_access(&authorizer.id).await?;
         self.emit(&tx, &authorizer, EventKind::Unauthorized, withdrawn_at).await?;
         tx.commit().await?;
-        debug_assert!(matches!(authorizer.state, AuthorizerState::Revoked { .. }));
         tracing::info!(authorizer.appid = %appid, "grant of {appid} withdrawn");
         Ok(())
     }
@@ -86,5 +88,5 @@ impl Work {
 }
 
 fn is_withdrawn(error: &Error) -> bool {
-    error.errcode() == Some(Errcode(61003))
+    error.errcode() == Some(Errcode::NOT_AUTHORIZED_BY_ACCOUNT)
 }

@@ -80,9 +80,9 @@ pub(super) async fn open(
 
 #[expect(clippy::disallowed_methods, reason = "this is Db::connect")]
 async fn connect(options: ConnectOptions) -> Result<DatabaseConnection> {
-    Database::connect(options).await.map_err(|error| match error {
-        DbErr::Conn(RuntimeErr::SqlxError(cause)) if !matches!(*cause, Configuration(_)) => {
-            Error::judge("connect to the database", DbErr::Conn(RuntimeErr::SqlxError(cause)))
+    Database::connect(options).await.map_err(|error| match &error {
+        DbErr::Conn(RuntimeErr::SqlxError(cause)) if !matches!(**cause, Configuration(_)) => {
+            Error::judge("connect to the database", &error)
         }
         // Dropped on purpose: these repeat the address, and a password may stand in it.
         _ => Error::BadAddress { what: "it cannot be read" },

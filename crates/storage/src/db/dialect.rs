@@ -30,9 +30,9 @@ pub(super) async fn read_clock(pool: &DatabaseConnection) -> Result<Instant> {
     let sql = format!("SELECT {} AS now", clock(backend));
     let what = "read the database's clock";
     let row = pool.query_one_raw(Statement::from_string(backend, sql)).await;
-    let row = row.map_err(|error| Error::judge(what, error))?;
+    let row = row.map_err(|error| Error::judge(what, &error))?;
     let row = row.ok_or_else(|| Error::inconsistent("clock", "now"))?;
-    let millis: i64 = row.try_get("", "now").map_err(|error| Error::judge(what, error))?;
+    let millis: i64 = row.try_get("", "now").map_err(|error| Error::judge(what, &error))?;
     instant("clock", "now", millis)
 }
 

@@ -132,9 +132,9 @@ fn judge(name: &str, value: &str, good: &[&str]) -> Result<()> {
 async fn read(pool: &DatabaseConnection, sql: &str) -> Result<String> {
     let what = "read the database's durability";
     let statement = Statement::from_string(pool.get_database_backend(), sql);
-    let row = pool.query_one_raw(statement).await.map_err(|error| Error::judge(what, error))?;
+    let row = pool.query_one_raw(statement).await.map_err(|error| Error::judge(what, &error))?;
     let row = row.ok_or_else(|| Error::inconsistent("durability", sql))?;
-    row.try_get("", "v").map_err(|error| Error::judge(what, error))
+    row.try_get("", "v").map_err(|error| Error::judge(what, &error))
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ impl Store {
             ..TransactionOptions::default()
         };
         let begun = self.writer.begin_with_options(options).await;
-        begun.map_err(|error| Error::judge("begin a transaction", error))
+        begun.map_err(|error| Error::judge("begin a transaction", &error))
     }
 
     /// Where to read outside a transaction.
@@ -75,7 +75,7 @@ impl<'a> Handle<'a> {
             if let Some(notes) = notes {
                 notes.fail();
             }
-            Error::judge(what, error)
+            Error::judge(what, &error)
         }
     }
 
@@ -109,14 +109,21 @@ impl<'a> Handle<'a> {
         }
     }
 
-    /// Inserts a row that must not be there yet.
-    pub(crate) async fn insert_new<M>(&self, what: &'static str, row: M) -> Result<()>
+    /// Inserts a row that must not be there yet. `what` is attempted, as in "add a tenant"; the
+    /// row that is in the way is called `noun`, as in "tenant".
+    pub(crate) async fn insert_new<M>(
+        &self,
+        what: &'static str,
+        noun: &'static str,
+        row: M,
+    ) -> Result<()>
     where
         M: IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel> + sea_orm::ModelTrait,
         <M::Entity as EntityTrait>::ActiveModel:
             ActiveModelTrait<Entity = M::Entity> + ActiveModelBehavior + Send,
     {
-        if self.insert_once(what, row).await? { Ok(()) } else { Err(Error::AlreadyExists { what }) }
+        let inserted = self.insert_once(what, row).await?;
+        if inserted { Ok(()) } else { Err(Error::AlreadyExists { what: noun }) }
     }
 }
 

@@ -3,7 +3,7 @@
 //! The runner holds one connection in a transaction. On SQLite and PostgreSQL that makes all steps
 //! one; MySQL commits each by itself, which is why every step can be repeated.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use lingpai_migrations::Migrator;
 use sea_orm::{
@@ -29,10 +29,15 @@ const POSTGRES_LOCK: &str = "SELECT pg_try_advisory_xact_lock(781188783483741107
 const MYSQL_LOCK: &str = "SELECT GET_LOCK(CONCAT('lingpai/', MD5(DATABASE())), 0) = 1 AS taken";
 const MYSQL_UNLOCK: &str = "SELECT RELEASE_LOCK(CONCAT('lingpai/', MD5(DATABASE()))) AS released";
 
+/// Somebody else has been changing the schema for longer than we wait.
+#[derive(Debug, thiserror::Error)]
+#[error("another instance has been at it for {} seconds", PATIENCE.as_secs())]
+struct AnotherRunner;
+
 /// The steps that this program knows and the database lacks.
 pub(super) async fn pending<'a>(conn: impl IntoSchemaManagerConnection<'a>) -> Result<Vec<String>> {
     let applied = applied(&SchemaManager::new(conn)).await;
-    let applied = applied.map_err(|error| Error::judge("read the schema's state", error))?;
+    let applied = applied.map_err(|error| Error::judge("read the schema's state", &error))?;
     let known = Migrator::get_migration_files();
     let missing = known.iter().filter(|step| !applied.contains(step.name()));
     Ok(missing.map(|step| step.name().to_owned()).collect())
@@ -63,7 +68,9 @@ pub(super) async fn run(store: &Store) -> Result<u32> {
                 tracing::info!(%error, "the schema is not up to date yet");
                 sleep(PAUSE).await;
             }
-            Ok(None) => return Err(Error::Fenced { key: "migrations".to_owned() }),
+            Ok(None) => {
+                return Err(Error::Unavailable { what: WHAT, source: Arc::new(AnotherRunner) });
+            }
             Err(error) => return Err(error),
         }
     }
@@ -72,13 +79,13 @@ pub(super) async fn run(store: &Store) -> Result<u32> {
 /// `None` while another runner is at it.
 async fn attempt(store: &Store) -> Result<Option<u32>> {
     let tx = store.begin().await?;
-    if !lock(&tx).await.map_err(|error| Error::judge(WHAT, error))? {
+    if !lock(&tx).await.map_err(|error| Error::judge(WHAT, &error))? {
         return Ok(None);
     }
     let taken = take_steps(&tx).await;
-    unlock(&tx).await.map_err(|error| Error::judge(WHAT, error))?;
+    unlock(&tx).await.map_err(|error| Error::judge(WHAT, &error))?;
     let taken = taken?;
-    tx.commit().await.map_err(|error| Error::judge(WHAT, error))?;
+    tx.commit().await.map_err(|error| Error::judge(WHAT, &error))?;
     Ok(Some(taken))
 }
 
@@ -87,7 +94,7 @@ async fn take_steps(tx: &DatabaseTransaction) -> Result<u32> {
     if missing.is_empty() {
         return Ok(0);
     }
-    Migrator::up(tx, None).await.map_err(|error| Error::judge(WHAT, error))?;
+    Migrator::up(tx, None).await.map_err(|error| Error::judge(WHAT, &error))?;
     Ok(u32::try_from(missing.len()).unwrap_or(u32::MAX))
 }
 

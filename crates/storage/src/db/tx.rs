@@ -10,7 +10,7 @@ use sea_orm::DatabaseTransaction;
 use super::{Db, Handle};
 use crate::{
     cache::Changed,
-    error::{Error, Result},
+    error::{Error, Result, cause},
     lease::{self, Lease},
 };
 
@@ -66,7 +66,7 @@ impl Tx {
         });
         match task.await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Error::CommitUnknown { source: Arc::new(error) }),
+            Ok(Err(error)) => Err(Error::CommitUnknown { source: cause(&error) }),
             Err(lost) => Err(Error::CommitUnknown { source: Arc::new(lost) }),
         }
     }

@@ -6,7 +6,9 @@ use lingpai_model::{
     id::{ApiKeyId, TenantId},
     page::{Page, PageRequest},
 };
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, ExprTrait as _, QueryFilter as _, sea_query::Expr,
+};
 
 use super::{ApiKeyRepo, Reader, Write, page, text};
 use crate::{
@@ -55,10 +57,11 @@ impl ApiKeyRepo<'_, Write> {
             revoked_at: key.revoked_at.map(|at| at.timestamp_millis()),
         };
         self.at.changed(Changed::ApiKey(key.id.clone()));
-        self.at.insert_new("API key", row).await
+        self.at.insert_new("add an API key", "API key", row).await
     }
 
-    /// Revokes a key of this tenant. `false` when there is none, or it was revoked before.
+    /// Revokes a key of this tenant; one that was revoked before stays as it was. `false` when the
+    /// tenant has no such key.
     ///
     /// # Errors
     /// [`crate::Error::Unavailable`].
@@ -69,11 +72,11 @@ impl ApiKeyRepo<'_, Write> {
         revoked_at: Instant,
     ) -> Result<bool> {
         self.at.changed(Changed::ApiKey(id.clone()));
+        let revoked_at = Expr::col(Column::RevokedAt).if_null(revoked_at.timestamp_millis());
         let updated = api_keys::Entity::update_many()
-            .col_expr(Column::RevokedAt, Expr::val(revoked_at.timestamp_millis()))
+            .col_expr(Column::RevokedAt, revoked_at)
             .filter(Column::Id.eq(id.as_str()))
             .filter(Column::TenantId.eq(tenant.as_str()))
-            .filter(Column::RevokedAt.is_null())
             .exec(&self.at.conn)
             .await
             .map_err(self.at.failed("revoke an API key"))?;

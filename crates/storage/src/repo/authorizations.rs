@@ -32,7 +32,7 @@ impl<A> AuthorizationRepo<'_, A> {
     ///
     /// # Errors
     /// [`Error::NotFound`] alike for a missing one and another tenant's; [`Error::Unavailable`],
-    /// [`Error::Unsealable`], [`Error::Inconsistent`].
+    /// [`Error::Unopenable`], [`Error::Inconsistent`].
     pub async fn get(&self, scope: &TenantScope, id: &AuthorizationId) -> Result<Authorization> {
         let row = authorizations::Entity::find_by_id(id.as_str())
             .filter(Column::TenantId.eq(scope.tenant_id().as_str()))
@@ -45,7 +45,7 @@ impl<A> AuthorizationRepo<'_, A> {
     /// The tenant's authorizations, the oldest first.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unsealable`], [`Error::Inconsistent`].
+    /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
     pub async fn list(
         &self,
         scope: &TenantScope,
@@ -62,7 +62,7 @@ impl<A> AuthorizationRepo<'_, A> {
     /// The authorization with this id, whoever started it.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unsealable`], [`Error::Inconsistent`].
+    /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
     pub async fn system_find(&self, id: &AuthorizationId) -> Result<Option<Authorization>> {
         let row = authorizations::Entity::find_by_id(id.as_str()).one(&self.at.conn).await;
         let row = row.map_err(self.at.failed("read an authorization"))?;
@@ -72,7 +72,7 @@ impl<A> AuthorizationRepo<'_, A> {
     /// The authorization behind a link, for whoever holds the link.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unsealable`], [`Error::Inconsistent`].
+    /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
     pub async fn system_find_by_link(&self, link: &Digest) -> Result<Option<Authorization>> {
         let row = authorizations::Entity::find().filter(Column::LinkDigest.eq(link.to_hex()));
         let row = row.one(&self.at.conn).await;
@@ -84,7 +84,7 @@ impl<A> AuthorizationRepo<'_, A> {
     /// in an encrypted push.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unsealable`], [`Error::Inconsistent`].
+    /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
     pub async fn system_find_by_pre_auth_code(
         &self,
         component: &ComponentId,
@@ -107,7 +107,13 @@ impl AuthorizationRepo<'_, Write> {
     /// # Errors
     /// [`Error::AlreadyExists`] when its id or link is taken; [`Error::Unavailable`].
     pub async fn insert(&self, scope: &TenantScope, authorization: &Authorization) -> Result<()> {
-        self.at.insert_new("authorization", row(self.at.keys, scope, authorization)).await
+        self.at
+            .insert_new(
+                "add an authorization",
+                "authorization",
+                row(self.at.keys, scope, authorization),
+            )
+            .await
     }
 
     /// Writes how far an authorization got.

@@ -1,4 +1,5 @@
-//! The present tokens of each authorizer. Every write is fenced by the grant's generation.
+//! The present tokens of each authorizer. What a grant or a refresh brings is fenced by the grant's
+//! generation.
 
 use lingpai_model::{
     Secret,
@@ -24,7 +25,7 @@ impl<A> AuthorizerTokenRepo<'_, A> {
     /// The authorizer's tokens, if it ever had any.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unsealable`], [`Error::Inconsistent`].
+    /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
     pub async fn system_find(&self, id: &AuthorizerId) -> Result<Option<GrantTokens>> {
         let row = Entity::find_by_id(id.as_str()).one(&self.at.conn).await;
         let row = row.map_err(self.at.failed("read an authorizer's tokens"))?;

@@ -87,19 +87,29 @@ impl<A> AuthorizerRepo<'_, A> {
             .map_err(self.at.failed("read an authorizer"))?;
         row.as_ref().map(record).transpose()
     }
-
-    /// The authorizer with this id, whoever owns it.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Unavailable`], [`Error::Inconsistent`].
-    pub async fn system_get(&self, id: &AuthorizerId) -> Result<Authorizer> {
-        let row = Entity::find_by_id(id.as_str()).one(&self.at.conn).await;
-        let row = row.map_err(self.at.failed("read an authorizer"))?;
-        record(&row.ok_or_else(|| Error::not_found("authorizer", id))?)
-    }
 }
 
 impl AuthorizerRepo<'_, Write> {
+    /// The component's authorizer with this appid, which nobody else changes until this transaction
+    /// ends. SQLite has one writer anyway.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Inconsistent`].
+    pub async fn system_lock(
+        &self,
+        component: &ComponentId,
+        appid: &Appid,
+    ) -> Result<Option<Authorizer>> {
+        let row = Entity::find()
+            .filter(Column::ComponentId.eq(component.as_str()))
+            .filter(Column::Appid.eq(appid.as_str()))
+            .lock_exclusive()
+            .one(&self.at.conn)
+            .await
+            .map_err(self.at.failed("lock an authorizer"))?;
+        row.as_ref().map(record).transpose()
+    }
+
     /// Adds an authorizer.
     ///
     /// # Errors
@@ -107,7 +117,7 @@ impl AuthorizerRepo<'_, Write> {
     /// [`Error::Unavailable`].
     pub async fn system_insert(&self, authorizer: &Authorizer) -> Result<()> {
         self.forget(authorizer.tenant_id.as_ref(), &authorizer.appid);
-        self.at.insert_new("authorizer", row(authorizer)).await
+        self.at.insert_new("add an authorizer", "authorizer", row(authorizer)).await
     }
 
     /// Writes everything that can change of an authorizer: all but its id, component, appid and

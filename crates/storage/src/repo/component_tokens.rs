@@ -17,7 +17,7 @@ impl<A> ComponentTokenRepo<'_, A> {
     /// The component's token and how its last refresh went; empty when none was obtained yet.
     ///
     /// # Errors
-    /// [`crate::Error::Unavailable`], [`crate::Error::Unsealable`], [`crate::Error::Inconsistent`].
+    /// [`crate::Error::Unavailable`], [`crate::Error::Unopenable`], [`crate::Error::Inconsistent`].
     pub async fn find(&self, component: &ComponentId) -> Result<KeptToken> {
         let row = component_tokens::Entity::find_by_id(component.as_str()).one(&self.at.conn).await;
         let row = row.map_err(self.at.failed("read a component's token"))?;

@@ -6,10 +6,7 @@ use lingpai_model::{
     id::ComponentId,
     page::{Page, PageRequest},
 };
-use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _,
-    QueryFilter as _,
-};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use super::{ComponentRepo, Reader, Write, page, text};
 use crate::{
@@ -24,7 +21,7 @@ impl<A> ComponentRepo<'_, A> {
     /// The component with this appid.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unsealable`], [`Error::Inconsistent`].
+    /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
     pub async fn find(&self, appid: &Appid) -> Result<Option<Component>> {
         let row = components::Entity::find().filter(Column::Appid.eq(appid.as_str()));
         let row = row.one(&self.at.conn).await.map_err(self.at.failed("read a component"))?;
@@ -34,7 +31,7 @@ impl<A> ComponentRepo<'_, A> {
     /// The component with this id.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Unavailable`], [`Error::Unsealable`], [`Error::Inconsistent`].
+    /// [`Error::NotFound`], [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
     pub async fn get(&self, id: &ComponentId) -> Result<Component> {
         let row = components::Entity::find_by_id(id.as_str()).one(&self.at.conn).await;
         let row = row.map_err(self.at.failed("read a component"))?;
@@ -44,7 +41,7 @@ impl<A> ComponentRepo<'_, A> {
     /// All components, the oldest first.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unsealable`], [`Error::Inconsistent`].
+    /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
     pub async fn list(&self, request: &PageRequest) -> Result<Page<Component>> {
         let rows = page(components::Entity::find(), Column::Id, request).all(&self.at.conn).await;
         let rows = rows.map_err(self.at.failed("list components"))?;
@@ -60,30 +57,7 @@ impl ComponentRepo<'_, Write> {
     /// [`Error::AlreadyExists`] when its id or appid is taken; [`Error::Unavailable`].
     pub async fn insert(&self, component: &Component) -> Result<()> {
         self.at.changed(Changed::Component(component.appid.clone()));
-        self.at.insert_new("component", row(self.at.keys, component)).await
-    }
-
-    /// Writes everything that can change of a component: all but its id, appid and creation.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Unavailable`].
-    pub async fn update(&self, component: &Component) -> Result<()> {
-        self.at.changed(Changed::Component(component.appid.clone()));
-        let mut changed = row(self.at.keys, component).into_active_model().reset_all();
-        for fixed in [Column::Id, Column::Appid, Column::CreatedAt] {
-            changed.not_set(fixed);
-        }
-        let updated = components::Entity::update_many()
-            .set(changed)
-            .filter(Column::Id.eq(component.id.as_str()))
-            .exec(&self.at.conn)
-            .await
-            .map_err(self.at.failed("update a component"))?;
-        if updated.rows_affected == 1 {
-            Ok(())
-        } else {
-            Err(Error::not_found("component", &component.id))
-        }
+        self.at.insert_new("add a component", "component", row(self.at.keys, component)).await
     }
 }
 

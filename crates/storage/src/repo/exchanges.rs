@@ -28,7 +28,7 @@ impl<A> ExchangeRepo<'_, A> {
     /// The exchange of this code.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unsealable`], [`Error::Inconsistent`].
+    /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
     pub async fn find(&self, key: &Digest) -> Result<Option<Exchange>> {
         let row = Entity::find_by_id(key.to_hex()).one(&self.at.conn).await;
         let row = row.map_err(self.at.failed("read an exchange"))?;
@@ -38,9 +38,10 @@ impl<A> ExchangeRepo<'_, A> {
     /// Exchanges that are not over and whose next attempt is due, the oldest first.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unsealable`], [`Error::Inconsistent`].
+    /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
     pub async fn list_open(&self, limit: u64) -> Result<Vec<Exchange>> {
-        let open = [ExchangeState::Offered.as_str(), ExchangeState::Exchanged.as_str()];
+        let open = ExchangeState::ALL.into_iter().filter(|state| !state.is_over());
+        let open = open.map(ExchangeState::as_str);
         let rows = Entity::find()
             .filter(Column::State.is_in(open))
             .filter(Expr::col(Column::NextAttemptAt).lte(self.at.now()))
@@ -62,7 +63,7 @@ impl ExchangeRepo<'_, Write> {
     /// finish something and the exchange was done with, it is opened again (`Exchanged`).
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unsealable`]; [`Error::Query`] for an unknown component.
+    /// [`Error::Unavailable`], [`Error::Unopenable`]; [`Error::Query`] for an unknown component.
     pub async fn offer(&self, offer: &CodeOffer, now: Instant) -> Result<Exchange> {
         let key = offer.exchange_key();
         let known = self.find(&key).await?.is_some();
@@ -248,20 +249,10 @@ fn record(at: &Handle<'_>, row: &exchanges::Model) -> Result<Exchange> {
         pre_auth_code_digest: pre_auth_code.map(|hex| read.digest(hex)).transpose()?,
         returned_authorization_id: read.parsed(returned.transpose())?,
         granted_at: read.instant(row.granted_at)?,
-        state: state(&read, &row.state)?,
+        state: read.present(ExchangeState::parse(&row.state))?,
         attempts: read.count(row.attempts)?,
         created_at: read.instant(row.created_at)?,
     })
-}
-
-fn state(read: &Reader<'_>, word: &str) -> Result<ExchangeState> {
-    let all = [
-        ExchangeState::Offered,
-        ExchangeState::Exchanged,
-        ExchangeState::Settled,
-        ExchangeState::Failed,
-    ];
-    read.present(all.into_iter().find(|state| state.as_str() == word))
 }
 
 fn place<'a>(row: &'a [&'a str]) -> Place<'a> {

@@ -1,7 +1,7 @@
 //! Operators.
 
 use lingpai_model::{id::OperatorId, operator::Operator};
-use sea_orm::{EntityTrait as _, PaginatorTrait as _};
+use sea_orm::EntityTrait as _;
 
 use super::{OperatorRepo, Reader, Write, text};
 use crate::{entity::operators, error::Result};
@@ -14,15 +14,6 @@ impl<A> OperatorRepo<'_, A> {
     pub async fn find(&self, id: &OperatorId) -> Result<Option<Operator>> {
         let row = operators::Entity::find_by_id(id.as_str()).one(&self.at.conn).await;
         row.map_err(self.at.failed("read an operator"))?.map(record).transpose()
-    }
-
-    /// How many operators there are, revoked ones included.
-    ///
-    /// # Errors
-    /// [`crate::Error::Unavailable`].
-    pub async fn count(&self) -> Result<u64> {
-        let count = operators::Entity::find().count(&self.at.conn).await;
-        count.map_err(self.at.failed("count operators"))
     }
 }
 
@@ -39,7 +30,7 @@ impl OperatorRepo<'_, Write> {
             created_at: operator.created_at.timestamp_millis(),
             revoked_at: operator.revoked_at.map(|at| at.timestamp_millis()),
         };
-        self.at.insert_new("operator", row).await
+        self.at.insert_new("add an operator", "operator", row).await
     }
 }
 

@@ -1,22 +1,19 @@
 //! What WeChat pushed: recorded before it is answered, acted on afterwards by whoever claims it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use lingpai_model::{
-    Appid, Instant,
     id::{ComponentId, PushId},
-    page::{Page, PageRequest},
     push::{NewPush, Push, PushState},
 };
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, ExprTrait as _, IntoActiveModel as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, UpdateMany,
+    ColumnTrait as _, EntityTrait as _, ExprTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, UpdateMany,
     sea_query::{Expr, LockBehavior, LockType},
 };
 
-use super::{PushRepo, Reader, Write, page, reason, text};
+use super::{PushRepo, Reader, Write, insert_unknown, reason, text};
 use crate::{
-    arrivals::fold,
     db::{Handle, millis},
     entity::pushes::{self, Column, Entity},
     error::{Error, Result},
@@ -25,61 +22,6 @@ use crate::{
 
 /// How much of an `InfoType` is kept beside the payload, which has all of it.
 const INFO_TYPE_CHARS: usize = 64;
-
-/// A push as it is kept, for whoever looks at it.
-#[derive(Debug, Clone)]
-pub struct StoredPush {
-    /// The push itself.
-    pub push: Push,
-    /// `InfoType` as sent, cut to 64 characters.
-    pub info_type: String,
-    /// The account it speaks of, if it names one.
-    pub authorizer_appid: Option<Appid>,
-    /// How far it got.
-    pub state: PushState,
-    /// `CreateTime` inside the push.
-    pub issued_at: Instant,
-    /// Why the last attempt to act on it failed.
-    pub last_failure: Option<String>,
-}
-
-impl<A> PushRepo<'_, A> {
-    /// The push with this id.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unsealable`], [`Error::Inconsistent`].
-    pub async fn find(&self, id: &PushId) -> Result<Option<StoredPush>> {
-        let row = Entity::find_by_id(id.as_str()).one(&self.at.conn).await;
-        let row = row.map_err(self.at.failed("read a push"))?;
-        row.map(|row| stored(&self.at, row)).transpose()
-    }
-
-    /// The pushes in one state, the oldest first.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unsealable`], [`Error::Inconsistent`].
-    pub async fn list(&self, state: PushState, request: &PageRequest) -> Result<Page<StoredPush>> {
-        let rows = Entity::find().filter(Column::State.eq(state.as_str()));
-        let rows = page(rows, Column::Id, request).all(&self.at.conn).await;
-        let rows = rows.map_err(self.at.failed("list pushes"))?;
-        let records = rows.into_iter().map(|row| stored(&self.at, row)).collect::<Result<_>>()?;
-        Ok(Page::cut(records, request, |stored| stored.push.id.as_str()))
-    }
-
-    /// How many pushes are in each state.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn count_by_state(&self) -> Result<Vec<(PushState, u64)>> {
-        let mut counts = Vec::with_capacity(PushState::ALL.len());
-        for state in PushState::ALL {
-            let count = Entity::find().filter(Column::State.eq(state.as_str()));
-            let count = count.count(&self.at.conn).await;
-            counts.push((state, count.map_err(self.at.failed("count pushes"))?));
-        }
-        Ok(counts)
-    }
-}
 
 impl PushRepo<'_, Write> {
     /// Claims up to `limit` pushes that are due, for `ttl` by the database's clock. No two claims
@@ -198,29 +140,10 @@ impl PushRepo<'_, Write> {
 
 /// Records pushes that are sealed already. One that was recorded before is left as it is.
 pub(crate) async fn save(at: &Handle<'_>, rows: Vec<pushes::Model>) -> Result<()> {
-    let what = "record pushes";
-    let mut rows = fold(rows, |row| (row.component_id.clone(), row.dedupe.clone()));
-    let components: BTreeSet<&String> = rows.iter().map(|row| &row.component_id).collect();
-    let known: Vec<(String, String)> = Entity::find()
-        .select_only()
-        .columns([Column::ComponentId, Column::Dedupe])
-        .filter(Column::ComponentId.is_in(components))
-        .filter(Column::Dedupe.is_in(rows.iter().map(|row| &row.dedupe)))
-        .into_tuple()
-        .all(&at.conn)
+    let key = |row: &pushes::Model| [row.component_id.clone(), row.dedupe.clone()];
+    insert_unknown::<Entity>(at, "record pushes", rows, [Column::ComponentId, Column::Dedupe], key)
         .await
-        .map_err(at.failed(what))?;
-    rows.retain(|row| {
-        !known.iter().any(|(id, dedupe)| *id == row.component_id && *dedupe == row.dedupe)
-    });
-    if rows.is_empty() {
-        return Ok(());
-    }
-    Entity::insert_many(rows.into_iter().map(pushes::Model::into_active_model))
-        .exec_without_returning(&at.conn)
-        .await
-        .map_err(at.failed(what))?;
-    Ok(())
+        .map(drop)
 }
 
 /// The sealed row of a push.
@@ -243,7 +166,8 @@ pub(crate) fn row(keys: &KeyRing, push: &NewPush) -> pushes::Model {
     }
 }
 
-fn record(at: &Handle<'_>, row: &pushes::Model) -> Result<Push> {
+/// The push in a row, opened.
+pub(crate) fn record(at: &Handle<'_>, row: &pushes::Model) -> Result<Push> {
     let read = Reader { table: "pushes", key: &row.id };
     Ok(Push {
         id: read.parsed(PushId::parse(&row.id))?,
@@ -252,19 +176,6 @@ fn record(at: &Handle<'_>, row: &pushes::Model) -> Result<Push> {
         attempts: read.count(row.attempts)?,
         lease_epoch: row.lease_epoch,
         received_at: read.instant(row.received_at)?,
-    })
-}
-
-fn stored(at: &Handle<'_>, row: pushes::Model) -> Result<StoredPush> {
-    let read = Reader { table: "pushes", key: &row.id };
-    let state = PushState::ALL.into_iter().find(|state| state.as_str() == row.state);
-    Ok(StoredPush {
-        push: record(at, &row)?,
-        authorizer_appid: read.appid_if_any(row.authorizer_appid.as_deref())?,
-        state: read.present(state)?,
-        issued_at: read.instant(row.issued_at)?,
-        info_type: row.info_type,
-        last_failure: row.last_failure,
     })
 }
 

@@ -25,7 +25,7 @@ impl<A> RefreshTokenRepo<'_, A> {
     /// The refresh tokens of an account, the newest first: at most twenty.
     ///
     /// # Errors
-    /// [`crate::Error::Unavailable`], [`crate::Error::Unsealable`], [`crate::Error::Inconsistent`].
+    /// [`crate::Error::Unavailable`], [`crate::Error::Unopenable`], [`crate::Error::Inconsistent`].
     pub async fn list(
         &self,
         component: &ComponentId,

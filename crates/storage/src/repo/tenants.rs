@@ -43,7 +43,7 @@ impl TenantRepo<'_, Write> {
             name: text(&tenant.name),
             created_at: tenant.created_at.timestamp_millis(),
         };
-        self.at.insert_new("tenant", row).await
+        self.at.insert_new("add a tenant", "tenant", row).await
     }
 }
 

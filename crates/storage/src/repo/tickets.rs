@@ -4,13 +4,11 @@ use std::collections::BTreeSet;
 
 use lingpai_model::{Instant, component::Ticket, id::ComponentId};
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, Select,
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
 };
 
-use super::{Reader, TicketRepo, Write};
+use super::{Reader, TicketRepo, insert_unknown};
 use crate::{
-    arrivals::fold,
     db::Handle,
     entity::component_tickets::{self, Column, Entity},
     error::Result,
@@ -27,7 +25,7 @@ impl<A> TicketRepo<'_, A> {
     /// `not_before`.
     ///
     /// # Errors
-    /// [`crate::Error::Unavailable`], [`crate::Error::Unsealable`], [`crate::Error::Inconsistent`].
+    /// [`crate::Error::Unavailable`], [`crate::Error::Unopenable`], [`crate::Error::Inconsistent`].
     pub async fn newest(
         &self,
         component: &ComponentId,
@@ -38,56 +36,19 @@ impl<A> TicketRepo<'_, A> {
         let row = rows.one(&self.at.conn).await.map_err(self.at.failed("read a ticket"))?;
         row.as_ref().map(|row| record(&self.at, row)).transpose()
     }
-
-    /// All kept tickets of the component, the newest first: at most ten.
-    ///
-    /// # Errors
-    /// [`crate::Error::Unavailable`], [`crate::Error::Unsealable`], [`crate::Error::Inconsistent`].
-    pub async fn list(&self, component: &ComponentId) -> Result<Vec<Ticket>> {
-        let rows = newest_first(component).limit(KEPT).all(&self.at.conn).await;
-        let rows = rows.map_err(self.at.failed("list tickets"))?;
-        rows.iter().map(|row| record(&self.at, row)).collect()
-    }
 }
 
-impl TicketRepo<'_, Write> {
-    /// Saves tickets and keeps the last ten of each component. A ticket that is there already is
-    /// left as it is.
-    ///
-    /// # Errors
-    /// [`crate::Error::Unavailable`], [`crate::Error::Query`] for an unknown component.
-    pub async fn save_many(&self, tickets: &[Ticket]) -> Result<()> {
-        let rows = tickets.iter().map(|ticket| row(self.at.keys, ticket)).collect();
-        save(&self.at, rows).await
-    }
-}
-
-/// Saves rows that are sealed already, as [`TicketRepo::save_many`] does.
+/// Saves tickets that are sealed already and keeps the last ten of each component. A ticket that is
+/// there already is left as it is.
 pub(crate) async fn save(at: &Handle<'_>, rows: Vec<component_tickets::Model>) -> Result<()> {
-    let what = "save tickets";
-    let mut rows = fold(rows, |row| (row.component_id.clone(), row.ticket_digest.clone()));
     let components: BTreeSet<String> = rows.iter().map(|row| row.component_id.clone()).collect();
-    let known: Vec<(String, String)> = Entity::find()
-        .select_only()
-        .columns([Column::ComponentId, Column::TicketDigest])
-        .filter(Column::ComponentId.is_in(&components))
-        .filter(Column::TicketDigest.is_in(rows.iter().map(|row| &row.ticket_digest)))
-        .into_tuple()
-        .all(&at.conn)
-        .await
-        .map_err(at.failed(what))?;
-    rows.retain(|row| {
-        !known.iter().any(|(id, digest)| *id == row.component_id && *digest == row.ticket_digest)
-    });
-    if rows.is_empty() {
-        return Ok(());
-    }
-    Entity::insert_many(rows.into_iter().map(component_tickets::Model::into_active_model))
-        .exec_without_returning(&at.conn)
-        .await
-        .map_err(at.failed(what))?;
-    for component in components {
-        prune(at, &component).await?;
+    let columns = [Column::ComponentId, Column::TicketDigest];
+    let key =
+        |row: &component_tickets::Model| [row.component_id.clone(), row.ticket_digest.clone()];
+    if insert_unknown::<Entity>(at, "save tickets", rows, columns, key).await? {
+        for component in components {
+            prune(at, &component).await?;
+        }
     }
     Ok(())
 }
@@ -140,7 +101,8 @@ pub(crate) fn row(keys: &KeyRing, ticket: &Ticket) -> component_tickets::Model {
     }
 }
 
-fn record(at: &Handle<'_>, row: &component_tickets::Model) -> Result<Ticket> {
+/// The ticket in a row, opened.
+pub(crate) fn record(at: &Handle<'_>, row: &component_tickets::Model) -> Result<Ticket> {
     let read = Reader { table: "component_tickets", key: &row.component_id };
     Ok(Ticket {
         component_id: read.parsed(ComponentId::parse(&row.component_id))?,

@@ -37,7 +37,6 @@ async fn an_authorizer_reads_back_as_it_was_written() {
         let tx = db.begin().await.unwrap();
         tx.authorizers().system_update(&authorizer).await.unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(db.authorizers().system_get(&authorizer.id).await.unwrap(), authorizer);
         let found = db.authorizers().system_find(&component.id, &app("wxA")).await.unwrap();
         assert_eq!(found, Some(authorizer));
     })
@@ -59,7 +58,8 @@ async fn one_account_is_one_authorizer_of_a_component() {
         let goes_on = world.authorizer(&c, None, "wxB");
         tx.authorizers().system_insert(&goes_on).await.unwrap();
         tx.commit().await.unwrap();
-        assert!(db.authorizers().system_get(&goes_on.id).await.is_ok());
+        let stored = db.authorizers().system_find(&c.id, &goes_on.appid).await.unwrap();
+        assert_eq!(stored, Some(goes_on));
     })
     .await;
 }
@@ -115,7 +115,8 @@ async fn an_older_grant_never_overwrites_a_newer_one() {
         drop(repo);
         tx.commit().await.unwrap();
 
-        assert_eq!(db.authorizers().system_get(&old.id).await.unwrap().generation, 2);
+        let stored = db.authorizers().system_find(&component.id, &old.appid).await.unwrap();
+        assert_eq!(stored.unwrap().generation, 2);
         let kept = db.authorizer_tokens().system_find(&old.id).await.unwrap().unwrap();
         assert_eq!(kept.access.token, Some(token("second", 0)));
         assert_eq!(kept.refresh_token, Some(Secret::from("r2")));
@@ -181,6 +182,27 @@ async fn a_change_of_owner_is_seen_by_both_tenants_at_once() {
         assert!(db.cached_authorizer(&scope(&old), &authorizer.appid).await.is_err());
         let read = db.cached_authorizer(&scope(&new), &authorizer.appid).await.unwrap();
         assert_eq!(*read, authorizer);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_authorizer_that_is_locked_is_changed_by_one_transaction_at_a_time() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let component = world.stored_component(&db, "wxC").await;
+        let first = world.stored_authorizer(&db, &component, None, "wxA").await;
+        let changes = (0..8).map(|_| async {
+            let tx = db.begin().await.unwrap();
+            let locked = tx.authorizers().system_lock(&component.id, &app("wxA")).await.unwrap();
+            let mut authorizer = locked.expect("it is stored");
+            authorizer.generation += 1;
+            tx.authorizers().system_update(&authorizer).await.unwrap();
+            tx.commit().await.unwrap();
+        });
+        futures_util::future::join_all(changes).await;
+        let last = db.authorizers().system_find(&component.id, &app("wxA")).await.unwrap();
+        assert_eq!(last.expect("it is stored").generation, first.generation + 8);
     })
     .await;
 }

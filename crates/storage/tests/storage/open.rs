@@ -1,6 +1,6 @@
 //! Opening: durability, schema steps, the master key.
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use lingpai_migrations::Migrator;
 use lingpai_model::clock::Entropy;
@@ -91,6 +91,13 @@ async fn a_server_that_is_away_is_told_as_such() {
         let error = Db::connect(&config, keys()).await.err().unwrap();
         assert!(error.is_transient(), "{scheme}: {error:?}");
         assert!(!format!("{error} {error:?}").contains("canary"));
+        let mut told = error.to_string();
+        let mut cause = error.source();
+        while let Some(next) = cause {
+            told = format!("{told}: {next}");
+            cause = next.source();
+        }
+        assert_eq!(told.matches("timed out").count(), 1, "{scheme}: {told}");
     }
 }
 
@@ -100,8 +107,10 @@ async fn the_schema_goes_up_down_and_up_again() {
         let test = TestDb::open_empty(&backend).await;
         let steps = Migrator::migrations().len();
         assert_eq!(test.db.pending_migrations().await.unwrap().len(), steps);
-        let error = test.db.check_key().await.unwrap_err();
-        assert!(matches!(error, Error::SchemaBehind { pending } if pending.len() == steps));
+        for asked in [test.db.check_key().await, test.db.prove_collation().await] {
+            let error = asked.unwrap_err();
+            assert!(matches!(error, Error::SchemaBehind { pending } if pending.len() == steps));
+        }
 
         assert_eq!(test.db.migrate().await.unwrap() as usize, steps);
         assert_eq!(test.db.migrate().await.unwrap(), 0, "nothing is left to do");
@@ -156,6 +165,47 @@ async fn of_many_runners_one_takes_the_steps() {
         let taken = [a.unwrap(), b.unwrap(), c.unwrap()];
         assert_eq!(taken.iter().sum::<u32>() as usize, Migrator::migrations().len(), "{taken:?}");
         second.close().await;
+        test.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn a_schema_that_takes_identifiers_for_the_same_is_refused_until_mended() {
+    for backend in Backend::available() {
+        let (spoil, found, mend) = match &backend {
+            // Nothing but a column's own words can change it there.
+            Backend::Sqlite => continue,
+            Backend::Postgres(_) => (
+                "ALTER TABLE components ALTER COLUMN appid TYPE VARCHAR(64) COLLATE \"default\"; \
+                 CREATE COLLATION blind (provider = icu, locale = 'und-u-ks-level2', \
+                 deterministic = false); \
+                 ALTER TABLE tenants ALTER COLUMN id TYPE VARCHAR(32) COLLATE blind",
+                "components (default), tenants (blind)",
+                None,
+            ),
+            Backend::MySql(_) => (
+                "ALTER TABLE components MODIFY appid VARCHAR(64) COLLATE utf8mb4_general_ci; \
+                 ALTER TABLE leases CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+                "components (utf8mb4_general_ci), leases (utf8mb4_bin)",
+                Some(
+                    "ALTER TABLE components MODIFY appid VARCHAR(64) COLLATE $; \
+                     ALTER TABLE leases CONVERT TO CHARACTER SET utf8mb4 COLLATE $",
+                ),
+            ),
+        };
+        let test = TestDb::open(&backend).await;
+        let raw = raw(&test.config.url).await;
+        raw.execute_unprepared(spoil).await.unwrap();
+        let error = test.db.prove_collation().await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(found), "{text}");
+        let Error::WrongCollation { wanted, remedy, .. } = error else { panic!("{error:?}") };
+        assert!(text.ends_with(&remedy), "it says what to do: {text}");
+        // On PostgreSQL, what is told can be run as it is.
+        let mend = mend.map_or(remedy, |mend| mend.replace('$', &wanted));
+        raw.execute_unprepared(&mend).await.unwrap();
+        raw.close().await.unwrap();
+        test.db.prove_collation().await.unwrap();
         test.remove().await;
     }
 }

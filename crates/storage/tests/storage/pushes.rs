@@ -6,7 +6,10 @@ use lingpai_model::{
     Secret,
     push::{Disposition, Push, PushState},
 };
-use lingpai_storage::{Arrival, Db, Error, testing::on_each_database};
+use lingpai_storage::{
+    Arrival, Db, Error,
+    testing::{kept_push, on_each_database},
+};
 
 use crate::world::{World, all_at_once};
 
@@ -72,7 +75,7 @@ async fn a_dead_workers_push_comes_back_and_the_late_worker_changes_nothing() {
         assert!(matches!(fenced, Error::Fenced { .. }));
         tx.pushes().mark_done(&present).await.unwrap();
         tx.commit().await.unwrap();
-        let stored = db.pushes().find(&present.id).await.unwrap().unwrap();
+        let stored = kept_push(&db, &present.id).await.unwrap();
         assert_eq!(stored.state, PushState::Done);
     })
     .await;
@@ -92,9 +95,9 @@ async fn a_push_put_off_waits_and_one_given_up_is_never_claimed() {
         let due = claim(&db, 3, HOUR).await;
         assert_eq!(due.iter().map(|push| &push.id).collect::<Vec<_>>(), [&a.id]);
         assert_eq!(due[0].attempts, 1);
-        let later = db.pushes().find(&b.id).await.unwrap().unwrap();
+        let later = kept_push(&db, &b.id).await.unwrap();
         assert_eq!(later.last_failure.as_deref(), Some("later"));
-        let given_up = db.pushes().find(&c.id).await.unwrap().unwrap();
+        let given_up = kept_push(&db, &c.id).await.unwrap();
         assert_eq!(given_up.state, PushState::Failed);
     })
     .await;
@@ -133,8 +136,8 @@ async fn every_payload_is_kept_byte_for_byte() {
             push.authorizer_appid = None;
             push.disposition = Disposition::Quarantine;
             db.record_arrival(Arrival::Push(push.clone())).await.unwrap();
-            let stored = db.pushes().find(&push.id).await.unwrap().unwrap();
-            assert_eq!(stored.push.payload.expose(), payload);
+            let stored = kept_push(&db, &push.id).await.unwrap();
+            assert_eq!(stored.payload.expose(), payload);
             assert_eq!(stored.state, PushState::Quarantined);
             assert!(stored.info_type.starts_with("未知\u{fffd}🍜"), "{}", stored.info_type);
         }

@@ -9,7 +9,7 @@ use lingpai_model::{
 };
 use lingpai_storage::{
     AuthorizerFilter, Error,
-    testing::{Backend, TestDb, on_each_database, on_each_test_db},
+    testing::{kept_events, on_each_database, on_each_test_db},
 };
 use sea_orm::ConnectionTrait as _;
 
@@ -25,7 +25,6 @@ async fn another_tenants_things_are_as_if_they_were_not_there() {
         let authorization = world.authorization(&component, &owner);
         let tx = db.begin().await.unwrap();
         tx.authorizations().insert(&scope(&owner), &authorization).await.unwrap();
-        tx.events().append(&world.event(&owner, 1)).await.unwrap();
         tx.commit().await.unwrap();
 
         let all = PageRequest::first();
@@ -34,7 +33,6 @@ async fn another_tenants_things_are_as_if_they_were_not_there() {
             db.authorizers().get(&scope(&owner), &authorizer.appid).await.unwrap(),
             authorizer
         );
-        assert_eq!(db.events().list(&scope(&owner), &all).await.unwrap().items.len(), 1);
         assert_eq!(db.authorizations().list(&scope(&owner), &all).await.unwrap().items.len(), 1);
 
         let other = scope(&other);
@@ -53,7 +51,6 @@ async fn another_tenants_things_are_as_if_they_were_not_there() {
         ));
         assert!(db.authorizers().list(&other, &everything, &all).await.unwrap().items.is_empty());
         assert!(db.authorizations().list(&other, &all).await.unwrap().items.is_empty());
-        assert!(db.events().list(&other, &all).await.unwrap().items.is_empty());
     })
     .await;
 }
@@ -113,34 +110,34 @@ async fn trailing_spaces_count() {
 async fn pages_follow_the_cursor_and_new_rows_move_nothing() {
     on_each_database(|db| async move {
         let world = World::new();
-        let tenant = world.stored_tenant(&db).await;
-        let append = async |second| {
-            let event = world.event(&tenant, second);
+        let add = async |second| {
+            let mut tenant = world.tenant();
+            tenant.id = TenantId::new(at(second), &Entropy::seeded(1));
             let tx = db.begin().await.unwrap();
-            tx.events().append(&event).await.unwrap();
+            tx.tenants().insert(&tenant).await.unwrap();
             tx.commit().await.unwrap();
-            event
+            tenant
         };
-        let mut events = Vec::new();
+        let mut tenants = Vec::new();
         for second in 1..=5 {
-            events.push(append(second).await);
+            tenants.push(add(second).await);
         }
         let mut seen = Vec::new();
         let mut after = None;
         loop {
             let request = PageRequest::new(2, after).unwrap();
-            let page = db.events().list(&scope(&tenant), &request).await.unwrap();
+            let page = db.tenants().list(&request).await.unwrap();
             seen.extend(page.items);
             if seen.len() == 2 {
-                append(0).await;
-                events.push(append(6).await);
+                add(0).await;
+                tenants.push(add(6).await);
             }
             after = page.next;
             if after.is_none() {
                 break;
             }
         }
-        assert_eq!(seen, events, "the one before the cursor is not seen, the later one is");
+        assert_eq!(seen, tenants, "the one before the cursor is not seen, the later one is");
     })
     .await;
 }
@@ -188,10 +185,15 @@ async fn a_key_is_revoked_once_and_only_by_its_tenant() {
         let tx = db.begin().await.unwrap();
         assert!(!tx.api_keys().mark_revoked(&other.id, &key.id, at(1)).await.unwrap());
         assert!(tx.api_keys().mark_revoked(&owner.id, &key.id, at(2)).await.unwrap());
-        assert!(!tx.api_keys().mark_revoked(&owner.id, &key.id, at(3)).await.unwrap());
+        assert!(
+            tx.api_keys().mark_revoked(&owner.id, &key.id, at(3)).await.unwrap(),
+            "it is there"
+        );
+        let unknown = world.api_key(&owner).id;
+        assert!(!tx.api_keys().mark_revoked(&owner.id, &unknown, at(3)).await.unwrap());
         tx.commit().await.unwrap();
         let read = db.api_keys().system_find(&key.id).await.unwrap().unwrap();
-        assert_eq!(read.revoked_at, Some(at(2)));
+        assert_eq!(read.revoked_at, Some(at(2)), "the second time changes nothing");
         let cached = db.cached_api_key(&key.id).await.unwrap().unwrap();
         assert_eq!(*cached, read, "the commit made the cache forget");
         let keys = db.api_keys().list(&owner.id, &PageRequest::first()).await.unwrap();
@@ -216,10 +218,8 @@ async fn what_is_not_there_is_told_so() {
 }
 
 #[tokio::test]
-async fn operators_are_counted_and_found() {
-    for backend in Backend::available() {
-        let test = TestDb::open(&backend).await;
-        assert_eq!(test.db.operators().count().await.unwrap(), 0);
+async fn an_operator_is_added_once_and_found() {
+    on_each_database(|db| async move {
         let operator = Operator {
             id: OperatorId::new(at(0), &Entropy::seeded(1)),
             name: "night shift".to_owned(),
@@ -227,13 +227,46 @@ async fn operators_are_counted_and_found() {
             created_at: at(0),
             revoked_at: None,
         };
-        let tx = test.db.begin().await.unwrap();
+        let tx = db.begin().await.unwrap();
         tx.operators().insert(&operator).await.unwrap();
         let twice = tx.operators().insert(&operator).await.unwrap_err();
         assert!(matches!(twice, Error::AlreadyExists { .. }));
         tx.commit().await.unwrap();
-        assert_eq!(test.db.operators().count().await.unwrap(), 1);
-        assert_eq!(test.db.operators().find(&operator.id).await.unwrap(), Some(operator));
-        test.remove().await;
-    }
+        assert_eq!(db.operators().find(&operator.id).await.unwrap(), Some(operator));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_is_kept_in_its_tenants_stream_once() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let [tenant, other] = [world.stored_tenant(&db).await, world.stored_tenant(&db).await];
+        let [first, second] = [world.event(&tenant, 1), world.event(&tenant, 2)];
+        let tx = db.begin().await.unwrap();
+        tx.events().append(&second).await.unwrap();
+        tx.events().append(&first).await.unwrap();
+        let twice = tx.events().append(&first).await.unwrap_err();
+        assert!(matches!(twice, Error::AlreadyExists { what: "event" }));
+        tx.commit().await.unwrap();
+        assert_eq!(kept_events(&db, &tenant.id).await, [first, second]);
+        assert!(kept_events(&db, &other.id).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_insert_says_what_was_attempted_and_what_was_in_the_way() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let key = world.api_key(&world.stored_tenant(&db).await);
+        let tx = db.begin().await.unwrap();
+        tx.api_keys().insert(&key).await.unwrap();
+        let twice = tx.api_keys().insert(&key).await.unwrap_err();
+        assert_eq!(twice.to_string(), "API key exists already");
+        let ownerless = world.api_key(&world.tenant());
+        let refused = tx.api_keys().insert(&ownerless).await.unwrap_err();
+        assert_eq!(refused.to_string(), "could not add an API key");
+    })
+    .await;
 }

@@ -1,14 +1,13 @@
 //! Calls that concern one authorizer, or list them all.
+//!
+//! Their answers carry refresh tokens, which are the only thing that cannot be had again. So each
+//! field is read on its own, and none is lost because something beside it is odd.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::Serialize;
 
-use super::{
-    Answer, AnswerError, Call, field,
-    field::{FuncInfo, WithId},
-    lifetime, needed_token, optional_token, parse,
-};
+use super::{Answer, AnswerError, Call, field::Fields, lifetime};
 use crate::{id::Appid, secret::Secret};
 
 /// Exchanges an authorization code, once.
@@ -91,11 +90,12 @@ pub struct AuthorizerAccessToken {
 }
 
 impl AuthorizerAccessToken {
-    /// `None` when there is no token; its lifetime only counts when there is one.
-    fn read(value: Option<String>, expires_in: Option<i64>) -> Result<Option<Self>, AnswerError> {
-        optional_token(value)?
-            .map(|value| Ok(Self { value, expires_in: lifetime(expires_in)? }))
-            .transpose()
+    /// `None` when there is no token, or none whose lifetime can be believed.
+    fn read(fields: Fields<'_>) -> Option<Self> {
+        Some(Self {
+            value: fields.token("authorizer_access_token")?,
+            expires_in: lifetime(fields.integer("expires_in")).ok()?,
+        })
     }
 }
 
@@ -104,90 +104,65 @@ impl AuthorizerAccessToken {
 pub struct AuthorizationInfo {
     /// The account.
     pub authorizer_appid: Appid,
-    /// Its access token; `None` for an account without API permission.
+    /// Its access token; `None` for an account without API permission, and when what came can be
+    /// none.
     pub access_token: Option<AuthorizerAccessToken>,
     /// Its refresh token; `None` for an account without API permission.
     pub refresh_token: Option<Secret<String>>,
-    /// The permission sets that were granted.
+    /// The permission sets that were granted, without entries that name none.
     pub func_info: Vec<u32>,
 }
 
 impl Answer for AuthorizationInfo {
+    const IS_SALVAGED: bool = true;
+
     fn read(json: &[u8]) -> Result<Self, AnswerError> {
-        #[derive(Deserialize)]
-        struct Wire {
-            authorization_info: WireAuthorization,
-        }
-        let wire = parse::<Wire>(json)?.authorization_info;
+        let authorization = fields(json)?
+            .object("authorization_info")
+            .ok_or(AnswerError::Garbled("no authorization_info"))?;
         Ok(Self {
-            authorizer_appid: appid(wire.appid())?,
-            access_token: AuthorizerAccessToken::read(
-                wire.authorizer_access_token,
-                wire.expires_in,
-            )?,
-            refresh_token: optional_token(wire.authorizer_refresh_token)?,
-            func_info: field::func_info(&wire.func_info.unwrap_or_default()),
+            authorizer_appid: appid(authorization)
+                .ok_or(AnswerError::Garbled("a missing or impossible authorizer_appid"))?,
+            access_token: AuthorizerAccessToken::read(authorization),
+            refresh_token: authorization.token("authorizer_refresh_token"),
+            func_info: authorization.func_info().unwrap_or_default(),
         })
     }
 }
 
-/// `authorization_info` of two answers.
-#[derive(Default, Deserialize)]
-struct WireAuthorization {
-    #[serde(default)]
-    authorizer_appid: Option<String>,
-    /// How very old answers name the same.
-    #[serde(default)]
-    authorization_appid: Option<String>,
-    #[serde(default)]
-    authorizer_access_token: Option<String>,
-    #[serde(default, deserialize_with = "field::integer")]
-    expires_in: Option<i64>,
-    #[serde(default)]
-    authorizer_refresh_token: Option<String>,
-    #[serde(default)]
-    func_info: Option<Vec<FuncInfo>>,
+fn fields(json: &[u8]) -> Result<Fields<'_>, AnswerError> {
+    Fields::of(json).ok_or(AnswerError::Garbled("no JSON object"))
 }
 
-impl WireAuthorization {
-    fn appid(&self) -> Option<&str> {
-        self.authorizer_appid.as_deref().or(self.authorization_appid.as_deref())
-    }
-}
-
-fn appid(text: Option<&str>) -> Result<Appid, AnswerError> {
-    Appid::parse(text.unwrap_or_default())
-        .map_err(|_| AnswerError::Garbled("a missing or impossible authorizer_appid"))
+/// The account that an `authorization_info` is about.
+fn appid(authorization: Fields<'_>) -> Option<Appid> {
+    // The second name is how very old answers say the same.
+    ["authorizer_appid", "authorization_appid"]
+        .into_iter()
+        .find_map(|name| Appid::parse(&authorization.text(name)?).ok())
 }
 
 /// Answer of [`AUTHORIZER_TOKEN`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefreshedToken {
-    /// The access token.
-    pub access_token: Secret<String>,
-    /// How long it lives from now on.
-    pub expires_in: Duration,
+    /// The access token; `None` when what came can be none or has an absurd lifetime.
+    pub access_token: Option<AuthorizerAccessToken>,
     /// The refresh token, if one came. `None` never replaces the stored one.
     pub refresh_token: Option<Secret<String>>,
 }
 
 impl Answer for RefreshedToken {
+    const IS_SALVAGED: bool = true;
+
+    /// Garbled only when there is neither token.
     fn read(json: &[u8]) -> Result<Self, AnswerError> {
-        #[derive(Deserialize)]
-        struct Wire {
-            #[serde(default)]
-            authorizer_access_token: Option<String>,
-            #[serde(default, deserialize_with = "field::integer")]
-            expires_in: Option<i64>,
-            #[serde(default)]
-            authorizer_refresh_token: Option<String>,
+        let fields = fields(json)?;
+        let access_token = AuthorizerAccessToken::read(fields);
+        let refresh_token = fields.token("authorizer_refresh_token");
+        if access_token.is_none() && refresh_token.is_none() {
+            return Err(AnswerError::Garbled("no token that can be one, or an absurd expires_in"));
         }
-        let wire: Wire = parse(json)?;
-        Ok(Self {
-            access_token: needed_token(wire.authorizer_access_token)?,
-            expires_in: lifetime(wire.expires_in)?,
-            refresh_token: optional_token(wire.authorizer_refresh_token)?,
-        })
+        Ok(Self { access_token, refresh_token })
     }
 }
 
@@ -196,8 +171,8 @@ impl Answer for RefreshedToken {
 pub struct AuthorizerInfoAnswer {
     /// The account that the answer names, if it names one.
     pub authorizer_appid: Option<Appid>,
-    /// What WeChat tells of it.
-    pub info: AuthorizerInfo,
+    /// What WeChat tells of it; `None` when only a refresh token could be read.
+    pub info: Option<AuthorizerInfo>,
     /// Its refresh token, if one came.
     pub refresh_token: Option<Secret<String>>,
     /// The permission sets that were granted; `None` when the answer does not speak of them.
@@ -234,71 +209,41 @@ pub struct AuthorizerInfo {
 }
 
 impl Answer for AuthorizerInfoAnswer {
+    const IS_SALVAGED: bool = true;
+
     fn read(json: &[u8]) -> Result<Self, AnswerError> {
-        #[derive(Deserialize)]
-        struct Wire {
-            authorizer_info: WireInfo,
-            #[serde(default)]
-            authorization_info: Option<WireAuthorization>,
+        let fields = fields(json)?;
+        let info = fields.object("authorizer_info").map(AuthorizerInfo::read);
+        let authorization = fields.object("authorization_info");
+        let refresh_token =
+            authorization.and_then(|fields| fields.token("authorizer_refresh_token"));
+        if info.is_none() && refresh_token.is_none() {
+            return Err(AnswerError::Garbled("no authorizer_info"));
         }
-        let wire: Wire = parse(json)?;
-        let authorization = wire.authorization_info.unwrap_or_default();
         Ok(Self {
-            authorizer_appid: authorization
-                .appid()
-                .filter(|text| !text.is_empty())
-                .map(|text| appid(Some(text)))
-                .transpose()?,
-            info: wire.authorizer_info.into(),
-            refresh_token: optional_token(authorization.authorizer_refresh_token)?,
-            func_info: authorization.func_info.as_deref().map(field::func_info),
+            authorizer_appid: authorization.and_then(appid),
+            info,
+            refresh_token,
+            func_info: authorization.and_then(Fields::func_info),
         })
     }
 }
 
-#[derive(Deserialize)]
-struct WireInfo {
-    #[serde(default, deserialize_with = "field::text")]
-    nick_name: Option<String>,
-    #[serde(default, deserialize_with = "field::text")]
-    user_name: Option<String>,
-    #[serde(default, deserialize_with = "field::text")]
-    principal_name: Option<String>,
-    #[serde(default, deserialize_with = "field::text")]
-    alias: Option<String>,
-    #[serde(default, deserialize_with = "field::text")]
-    signature: Option<String>,
-    #[serde(default, deserialize_with = "field::text")]
-    head_img: Option<String>,
-    #[serde(default, deserialize_with = "field::text")]
-    qrcode_url: Option<String>,
-    #[serde(default)]
-    service_type_info: Option<WithId>,
-    #[serde(default)]
-    verify_type_info: Option<WithId>,
-    #[serde(default, rename = "MiniProgramInfo")]
-    mini_program_info: Option<IgnoredAny>,
-    #[serde(default, deserialize_with = "field::integer")]
-    account_status: Option<i64>,
-    #[serde(default, deserialize_with = "field::integer")]
-    register_type: Option<i64>,
-}
-
-impl From<WireInfo> for AuthorizerInfo {
-    fn from(wire: WireInfo) -> Self {
+impl AuthorizerInfo {
+    fn read(fields: Fields<'_>) -> Self {
         Self {
-            nick_name: wire.nick_name,
-            user_name: wire.user_name,
-            principal_name: wire.principal_name,
-            alias: wire.alias,
-            signature: wire.signature,
-            head_img: wire.head_img,
-            qrcode_url: wire.qrcode_url,
-            service_type: wire.service_type_info.and_then(|info| info.id),
-            verify_type: wire.verify_type_info.and_then(|info| info.id),
-            is_mini_program: wire.mini_program_info.is_some(),
-            account_status: wire.account_status,
-            register_type: wire.register_type,
+            nick_name: fields.text("nick_name"),
+            user_name: fields.text("user_name"),
+            principal_name: fields.text("principal_name"),
+            alias: fields.text("alias"),
+            signature: fields.text("signature"),
+            head_img: fields.text("head_img"),
+            qrcode_url: fields.text("qrcode_url"),
+            service_type: fields.id_in("service_type_info"),
+            verify_type: fields.id_in("verify_type_info"),
+            is_mini_program: fields.has("MiniProgramInfo"),
+            account_status: fields.integer("account_status"),
+            register_type: fields.integer("register_type"),
         }
     }
 }
@@ -306,8 +251,11 @@ impl From<WireInfo> for AuthorizerInfo {
 /// Answer of [`GET_AUTHORIZER_LIST`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorizerList {
-    /// How many there are in all.
+    /// How many there are in all; `u32::MAX` when the answer lists some but its number is none.
     pub total_count: u32,
+    /// How many entries this page has, with those that are left out of `list`: the offset of the
+    /// next page is this far on.
+    pub listed: u32,
     /// The ones of this page. Entries whose appid cannot be one are left out: one of them must not
     /// keep the tokens of all others from being recovered.
     pub list: Vec<ListedAuthorizer>,
@@ -325,35 +273,24 @@ pub struct ListedAuthorizer {
 }
 
 impl Answer for AuthorizerList {
+    const IS_SALVAGED: bool = true;
+
     fn read(json: &[u8]) -> Result<Self, AnswerError> {
-        #[derive(Deserialize)]
-        struct Wire {
-            #[serde(default, deserialize_with = "field::integer")]
-            total_count: Option<i64>,
-            #[serde(default)]
-            list: Option<Vec<WireListed>>,
-        }
-        #[derive(Deserialize)]
-        struct WireListed {
-            #[serde(default)]
-            authorizer_appid: Option<String>,
-            #[serde(default)]
-            refresh_token: Option<String>,
-            #[serde(default, deserialize_with = "field::integer")]
-            auth_time: Option<i64>,
-        }
-        let wire: Wire = parse(json)?;
-        let total_count = wire
-            .total_count
+        let fields = fields(json)?;
+        let (list, listed) = fields.list("list", listed_authorizer).unwrap_or_default();
+        let total_count = fields
+            .integer("total_count")
             .and_then(|count| u32::try_from(count).ok())
+            .or((listed > 0).then_some(u32::MAX))
             .ok_or(AnswerError::Garbled("a missing or absurd total_count"))?;
-        let list = wire.list.unwrap_or_default().into_iter().filter_map(|entry| {
-            Some(ListedAuthorizer {
-                authorizer_appid: Appid::parse(entry.authorizer_appid.as_deref()?).ok()?,
-                refresh_token: optional_token(entry.refresh_token).ok().flatten(),
-                auth_time: entry.auth_time,
-            })
-        });
-        Ok(Self { total_count, list: list.collect() })
+        Ok(Self { total_count, listed: u32::try_from(listed).unwrap_or(u32::MAX), list })
     }
+}
+
+fn listed_authorizer(entry: Fields<'_>) -> Option<ListedAuthorizer> {
+    Some(ListedAuthorizer {
+        authorizer_appid: Appid::parse(&entry.text("authorizer_appid")?).ok()?,
+        refresh_token: entry.token("refresh_token"),
+        auth_time: entry.integer("auth_time"),
+    })
 }

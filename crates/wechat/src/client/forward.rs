@@ -51,9 +51,16 @@ const NEVER: [HeaderName; 21] = [
 ];
 
 /// Request headers that we set ourselves or that would change what comes back. Without
-/// `Accept-Encoding` the bytes of an answer stay countable and searchable.
-const NEVER_OUT: [HeaderName; 4] =
-    [header::HOST, header::EXPECT, header::ACCEPT_ENCODING, header::CONTENT_LENGTH];
+/// `Accept-Encoding` and ranges an answer comes whole and searchable: a token that is cut in two by
+/// two ranges could not be found in either.
+const NEVER_OUT: [HeaderName; 6] = [
+    header::HOST,
+    header::EXPECT,
+    header::ACCEPT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::RANGE,
+    header::IF_RANGE,
+];
 
 /// Response headers that speak about WeChat's host, not about ours.
 const NEVER_BACK: [HeaderName; 2] = [header::ALT_SVC, header::STRICT_TRANSPORT_SECURITY];
@@ -110,8 +117,8 @@ impl Client {
     /// # Errors
     /// [`ClientError::Timeout`] when nothing moved for the silence timeout before the answer began,
     /// [`ClientError::TooLarge`] for a body without a length over 2 MiB,
-    /// [`ClientError::Misconfigured`] for a path that no address can be made of, and
-    /// [`ClientError::Unreachable`]. A call may have had its effect unless it was too large or
+    /// [`ClientError::Misconfigured`] for a path that no address can be made of,
+    /// [`ClientError::Garbled`] for a compressed answer, and [`ClientError::Unreachable`]. A call may have had its effect unless it was too large or
     /// misconfigured.
     pub async fn forward(
         &self,
@@ -130,6 +137,10 @@ impl Client {
             .await
             .ok_or(ClientError::Timeout { call: CALL })?
             .map_err(|error| ClientError::from_transport(CALL, error))?;
+        if !is_uncoded(response.headers()) {
+            let what = "it is compressed, which was not asked for and could hide our token";
+            return Err(ClientError::garbled(CALL, what));
+        }
         Ok(ForwardResponse {
             status: response.status(),
             headers: filtered(std::mem::take(response.headers_mut()), &NEVER_BACK),
@@ -183,6 +194,23 @@ fn filtered(mut headers: HeaderMap, also: &[HeaderName]) -> HeaderMap {
         headers.remove(name);
     }
     headers
+}
+
+/// Whether the body comes as it is meant, with no coding on top but chunks.
+///
+/// Security invariant: our token is looked for in the bytes that leave, so they must be plain.
+fn is_uncoded(headers: &HeaderMap) -> bool {
+    let has_only = |name, harmless: [&str; 2]| {
+        headers.get_all(name).iter().all(|value| {
+            value.to_str().is_ok_and(|codings| {
+                codings.split(',').all(|coding| {
+                    harmless.iter().any(|known| coding.trim().eq_ignore_ascii_case(known))
+                })
+            })
+        })
+    };
+    has_only(header::CONTENT_ENCODING, ["identity", ""])
+        && has_only(header::TRANSFER_ENCODING, ["chunked", "identity"])
 }
 
 /// Puts the body in so that it goes out with a `Content-Length`, never chunked.

@@ -108,6 +108,8 @@ async fn headers_that_must_not_pass_are_left_out_on_the_way_in() {
         ("authorization", "Bearer lpk_x"),
         ("accept-encoding", "gzip"),
         ("content-length", "99"),
+        ("range", "bytes=0-9"),
+        ("if-range", "\"etag\""),
         ("forwarded", "for=1.2.3.4"),
         ("via", "1.1 x"),
         ("x-forwarded-for", "1.2.3.4"),
@@ -146,7 +148,7 @@ async fn headers_that_must_not_pass_are_left_out_on_the_way_back() {
                x-forwarded-for: 1.2.3.4\r\nwww-authenticate: x\r\nlingpai-hint: x\r\n\
                alt-svc: h3=\":443\"\r\nstrict-transport-security: max-age=1\r\ntrailer: x\r\n\
                Content-disposition: attachment; filename=\"a.jpg\"\r\ncontent-type: image/jpeg\r\n\
-               content-encoding: gzip\r\ncache-control: no-cache\r\nwechatmp-serial: 7\r\n\
+               content-encoding: identity\r\ncache-control: no-cache\r\nwechatmp-serial: 7\r\n\
                content-length: 4\r\n\r\n\x00\x01\x02\x03";
     let response = received(raw.as_bytes().to_vec()).await;
     assert_eq!(response.status, StatusCode::OK);
@@ -162,6 +164,40 @@ async fn headers_that_must_not_pass_are_left_out_on_the_way_back() {
     ];
     assert_eq!(names, expected);
     assert_eq!(whole(response).await, [0, 1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_garbled() {
+    for (coding, is_plain) in [
+        ("content-encoding: gzip", false),
+        ("Content-Encoding: BR", false),
+        ("content-encoding: identity, gzip", false),
+        ("content-encoding: identity\r\ncontent-encoding: zstd", false),
+        ("content-encoding: \u{e9}", false),
+        ("content-encoding: Identity", true),
+        ("content-encoding:", true),
+    ] {
+        let raw = answer("200 OK", &format!("{coding}\r\n"), "x");
+        let outcome = Peer::answering(raw).await.client().forward(get("/x"), &token()).await;
+        match outcome {
+            Ok(_) => assert!(is_plain, "{coding}"),
+            Err(ClientError::Garbled { call: "forward", what }) => {
+                assert!(!is_plain && what.contains("compressed"), "{coding}: {what}");
+            }
+            Err(error) => panic!("{coding}: {error:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_compressed_in_transfer_is_garbled() {
+    let raw = |coding: &str| {
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: {coding}\r\n\r\n1\r\nx\r\n0\r\n\r\n")
+    };
+    assert_eq!(whole(received(raw("chunked").into_bytes()).await).await, b"x");
+    let peer = Peer::answering(raw("gzip, chunked")).await;
+    let outcome = peer.client().forward(get("/x"), &token()).await.map(|answer| answer.status);
+    assert!(matches!(outcome, Err(ClientError::Garbled { .. })), "{outcome:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,106 @@
+//! Looks at rows that tests must see and no shipped code reads back.
+
+use lingpai_model::{
+    Appid, Instant, Secret,
+    component::Ticket,
+    event::{Event, EventKind},
+    id::{ComponentId, EventId, PushId, TenantId},
+    push::PushState,
+};
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+};
+
+use crate::{
+    Db,
+    db::Handle,
+    entity::{component_tickets, events, pushes},
+    repo,
+};
+
+/// A push as it is kept.
+#[derive(Debug, Clone)]
+pub struct KeptPush {
+    /// The decrypted message.
+    pub payload: Secret<Vec<u8>>,
+    /// `InfoType` as sent, cut to 64 characters.
+    pub info_type: String,
+    /// How far it got.
+    pub state: PushState,
+    /// Why the last attempt to act on it failed.
+    pub last_failure: Option<String>,
+}
+
+/// The push with this id.
+///
+/// # Panics
+/// When the row cannot be read: a test cannot go on then.
+pub async fn kept_push(db: &Db, id: &PushId) -> Option<KeptPush> {
+    let at = db.handle();
+    let row = pushes::Entity::find_by_id(id.as_str()).one(&at.conn).await.expect("it is read")?;
+    Some(kept(&at, row))
+}
+
+/// All pushes, the oldest first.
+///
+/// # Panics
+/// When a row cannot be read: a test cannot go on then.
+pub async fn kept_pushes(db: &Db) -> Vec<KeptPush> {
+    let at = db.handle();
+    let rows = pushes::Entity::find().order_by_asc(pushes::Column::Id).all(&at.conn).await;
+    rows.expect("they are read").into_iter().map(|row| kept(&at, row)).collect()
+}
+
+fn kept(at: &Handle<'_>, row: pushes::Model) -> KeptPush {
+    let state = PushState::ALL.into_iter().find(|state| state.as_str() == row.state);
+    KeptPush {
+        payload: repo::pushes::record(at, &row).expect("it opens").payload,
+        state: state.expect("a state of ours"),
+        info_type: row.info_type,
+        last_failure: row.last_failure,
+    }
+}
+
+/// How many pushes are in `state`.
+///
+/// # Panics
+/// When they cannot be counted: a test cannot go on then.
+pub async fn count_pushes(db: &Db, state: PushState) -> u64 {
+    let rows = pushes::Entity::find().filter(pushes::Column::State.eq(state.as_str()));
+    rows.count(&db.handle().conn).await.expect("they are counted")
+}
+
+/// All kept tickets of a component, the newest by its inner time first.
+///
+/// # Panics
+/// When a row cannot be read: a test cannot go on then.
+pub async fn kept_tickets(db: &Db, component: &ComponentId) -> Vec<Ticket> {
+    use component_tickets::{Column, Entity};
+    let at = db.handle();
+    let rows = Entity::find().filter(Column::ComponentId.eq(component.as_str()));
+    let rows = rows.order_by_desc(Column::IssuedAt).all(&at.conn).await.expect("they are read");
+    rows.iter().map(|row| repo::tickets::record(&at, row).expect("it opens")).collect()
+}
+
+/// The event stream of a tenant, the oldest first.
+///
+/// # Panics
+/// When a row cannot be read: a test cannot go on then.
+pub async fn kept_events(db: &Db, tenant: &TenantId) -> Vec<Event> {
+    use events::{Column, Entity};
+    let rows = Entity::find().filter(Column::TenantId.eq(tenant.as_str()));
+    let rows = rows.order_by_asc(Column::Id).all(&db.handle().conn).await.expect("they are read");
+    rows.iter().map(event).collect()
+}
+
+fn event(row: &events::Model) -> Event {
+    let kind = EventKind::ALL.into_iter().find(|kind| kind.as_str() == row.kind);
+    Event {
+        tenant_id: TenantId::parse(&row.tenant_id).expect("an id of ours"),
+        component_appid: Appid::parse(&row.component_appid).expect("an appid"),
+        authorizer_appid: Appid::parse(&row.authorizer_appid).expect("an appid"),
+        kind: kind.expect("a kind of ours"),
+        occurred_at: Instant::from_timestamp_millis(row.occurred_at).expect("an instant"),
+        id: EventId::parse(&row.id).expect("an id of ours"),
+    }
+}

@@ -1,0 +1,210 @@
+//! Measures lingpai over loopback beside nginx and beside its databases, all in the same run and
+//! in turns, and writes the tables of `docs/benchmarks.md`. `make bench` calls it.
+//!
+//! It measures and asserts no time: what it refuses is a wrong answer or a push that was answered
+//! and is not stored.
+
+mod calls;
+mod limits;
+mod load;
+mod machine;
+mod nginx;
+mod pushes;
+mod report;
+mod service;
+mod wire;
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use lingpai_storage::testing::{Backend, TestDb};
+use tokio::time::sleep;
+
+use crate::{
+    calls::Target,
+    limits::Limits,
+    load::{CALM_PACE, Outcome, Requests},
+    machine::{Cores, Watch},
+    nginx::Nginx,
+    service::Service,
+};
+
+/// How often everything is measured; the tables show the medians.
+const ROUNDS: usize = 5;
+
+/// How many distinct pushes are prepared: more than are answered in [`FULL_LOAD`].
+const PUSHES: usize = 60_000;
+
+/// How long everybody gets as much as they can answer.
+const FULL_LOAD: Duration = Duration::from_secs(3);
+
+/// How many requests are sent at a fixed pace: two seconds of them.
+const CALM_REQUESTS: usize = 2 * CALM_PACE as usize;
+
+/// How long a fresh service is left alone before its memory is looked at.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// The page with the tables.
+const PAGE: &str = "docs/benchmarks.md";
+
+/// One contender in one round.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    /// Answers per second under full load.
+    rate: f64,
+    /// Who used the processors meanwhile.
+    cores: Cores,
+    /// Latencies under full load, in milliseconds.
+    p50_ms: f64,
+    p99_ms: f64,
+    /// Latency at a fixed pace, in milliseconds.
+    calm_p99_ms: f64,
+}
+
+/// All rounds of all contenders.
+#[derive(Debug, Default)]
+struct Figures {
+    /// nginx that answers pushes and does nothing with them.
+    answer: Vec<Sample>,
+    /// lingpai on SQLite, and SQLite alone.
+    sqlite: Vec<Sample>,
+    sqlite_limits: Vec<Limits>,
+    /// lingpai on PostgreSQL, and PostgreSQL alone. Empty where there is none.
+    postgres: Vec<Sample>,
+    postgres_limits: Vec<Limits>,
+    /// nginx that passes calls on.
+    proxy_pass: Vec<Sample>,
+    /// lingpai that passes calls on.
+    forwarded: Vec<Sample>,
+    /// lingpai's memory in MB.
+    idle_mb: Vec<f64>,
+    after_pushes_mb: Vec<f64>,
+    after_calls_mb: Vec<f64>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let mut args = env::args().skip(1);
+    let usage = "usage: bench FOLDER [ROUNDS]; FOLDER holds wire.txt and takes the databases";
+    let folder = PathBuf::from(args.next().context(usage)?);
+    let rounds = args.next().map_or(Ok(ROUNDS), |rounds| rounds.parse()).context(usage)?;
+    let wire = fs::read_to_string(folder.join("wire.txt")).context(usage)?;
+
+    let figures = measure(&folder, rounds).await?;
+    let tables = report::tables(&wire::read(&wire), &figures, rounds)?;
+    println!("{tables}");
+    if rounds < ROUNDS {
+        eprintln!("   {PAGE} stays as it is: it takes {ROUNDS} rounds");
+        return Ok(());
+    }
+    report::write(Path::new(PAGE), &tables)
+}
+
+/// Pushes that are sent at a fixed pace, and those that are sent as fast as they are answered.
+struct Prepared {
+    calm: Requests,
+    full: Requests,
+}
+
+async fn measure(folder: &Path, rounds: usize) -> Result<Figures> {
+    step("preparing the pushes and an authorizer");
+    let all = pushes::prepare(PUSHES).await?;
+    let (calm, full) = all.split_at(CALM_REQUESTS);
+    let prepared = Prepared { calm: Arc::new(calm.to_vec()), full: Arc::new(full.to_vec()) };
+    drop(all);
+    let say_success = "server { listen $ADDRESS; location / { return 200 success; } }";
+    let answering = Nginx::start(&folder.join("nginx-answer"), say_success).await?;
+    let upstream = calls::upstream(&folder.join("nginx-upstream")).await?;
+    let passing = calls::proxy_pass(&folder.join("nginx-proxy"), &upstream).await?;
+    let wechat = format!("http://{}/", upstream.address).parse()?;
+    let (service, tenant) = Service::with_authorizer(&folder.join("calls"), &wechat).await?;
+    let through_lingpai = Target::lingpai(service.address(), &tenant).await?;
+    let through_nginx = Target::nginx(&passing.address, through_lingpai.key());
+    let postgres = Backend::available().into_iter().find(|it| matches!(it, Backend::Postgres(_)));
+
+    let mut figures = Figures::default();
+    for round in 1..=rounds {
+        step(&format!("round {round} of {rounds}: pushes"));
+        let (sample, _) = take_pushes(&answering.address, answering.id(), &prepared).await?;
+        figures.answer.push(sample);
+        on_sqlite(&folder.join("sqlite"), &prepared, &mut figures).await?;
+        if let Some(postgres) = &postgres {
+            on_postgres(&folder.join("postgres"), postgres, &prepared, &mut figures).await?;
+        }
+        step(&format!("round {round} of {rounds}: calls"));
+        figures.proxy_pass.push(take_calls(&through_nginx, passing.id()).await?);
+        figures.forwarded.push(take_calls(&through_lingpai, service.id()).await?);
+        figures.after_calls_mb.push(machine::resident_mb(service.id())?);
+    }
+    Ok(figures)
+}
+
+async fn on_sqlite(folder: &Path, pushes: &Prepared, figures: &mut Figures) -> Result<()> {
+    let service = Service::start(folder, None).await?;
+    sleep(SETTLED).await;
+    figures.idle_mb.push(machine::resident_mb(service.id())?);
+    let (sample, answered) = take_pushes(service.address(), service.id(), pushes).await?;
+    figures.after_pushes_mb.push(machine::resident_mb(service.id())?);
+    figures.sqlite.push(sample);
+    // Kills it: what was answered has to be in the file all the same.
+    drop(service);
+    let file = folder.join("lingpai.db");
+    figures.sqlite_limits.push(limits::of_sqlite(&file, answered, FULL_LOAD)?);
+    Ok(())
+}
+
+async fn on_postgres(
+    folder: &Path,
+    backend: &Backend,
+    pushes: &Prepared,
+    figures: &mut Figures,
+) -> Result<()> {
+    let database = TestDb::open_empty(backend).await;
+    let service = Service::start(folder, Some(&database.config.url)).await?;
+    let (sample, answered) = take_pushes(service.address(), service.id(), pushes).await?;
+    figures.postgres.push(sample);
+    drop(service);
+    let limits = limits::of_postgres(&database.config.url, answered)?;
+    figures.postgres_limits.extend(limits);
+    database.remove().await;
+    Ok(())
+}
+
+/// Sends all pushes to a server; gives the number of those that it answered as well.
+async fn take_pushes(address: &str, server: u32, pushes: &Prepared) -> Result<(Sample, usize)> {
+    let mut calm = load::keep_pace(address, &pushes.calm).await?;
+    let watch = Watch::start(server)?;
+    let mut full = load::saturate(address, &pushes.full, FULL_LOAD).await?;
+    let cores = watch.stop()?;
+    let sample = Sample {
+        rate: per_second(&full),
+        cores,
+        p50_ms: full.percentile_ms(0.50),
+        p99_ms: full.percentile_ms(0.99),
+        calm_p99_ms: calm.percentile_ms(0.99),
+    };
+    Ok((sample, calm.answered() + full.answered()))
+}
+
+async fn take_calls(target: &Target, server: u32) -> Result<Sample> {
+    let requests = target.requests(CALM_REQUESTS);
+    let mut calm = load::keep_pace(target.address(), &requests).await?;
+    let watch = Watch::start(server)?;
+    let full = target.saturate(FULL_LOAD)?;
+    let cores = watch.stop()?;
+    let calm_p99_ms = calm.percentile_ms(0.99);
+    Ok(Sample { rate: full.rate, cores, p50_ms: full.p50_ms, p99_ms: full.p99_ms, calm_p99_ms })
+}
+
+fn per_second(outcome: &Outcome) -> f64 {
+    outcome.answered() as f64 / outcome.took.as_secs_f64()
+}
+
+fn step(what: &str) {
+    eprintln!("   {what}");
+}

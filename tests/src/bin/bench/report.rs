@@ -1,0 +1,204 @@
+//! The tables: medians, ratios, and what was reached of what is wanted.
+
+use std::{fmt::Write as _, fs, path::Path, process::Command};
+
+use anyhow::{Context as _, Result};
+use lingpai_model::clock::{Clock as _, SystemClock};
+
+use crate::{
+    Figures, Sample,
+    limits::{GROUP, Limits},
+    load::{CALM_PACE, CONNECTIONS},
+    machine, nginx,
+    wire::Wire,
+};
+
+/// What stands around the tables in the page; everything else there is written by hand.
+const BEGIN: &str = "<!-- tables: begin; written by `make bench` -->";
+const END: &str = "<!-- tables: end -->";
+
+/// Puts the tables into the page.
+///
+/// # Errors
+/// When the page or its marks are not there.
+pub(crate) fn write(page: &Path, tables: &str) -> Result<()> {
+    let text = fs::read_to_string(page).with_context(|| format!("no {}", page.display()))?;
+    let (before, rest) = text.split_once(BEGIN).context("the page has no place for tables")?;
+    let (_, after) = rest.split_once(END).context("the place for tables has no end")?;
+    fs::write(page, format!("{before}{BEGIN}\n\n{tables}\n{END}{after}"))?;
+    Ok(())
+}
+
+/// All tables, as Markdown.
+///
+/// # Errors
+/// When the machine cannot be described.
+pub(crate) fn tables(wire: &[Wire], figures: &Figures, rounds: usize) -> Result<String> {
+    let mut text = String::new();
+    writeln!(
+        text,
+        "{}, {rounds} rounds, {CONNECTIONS} kept-alive connections, on {}. nginx {}, {}{}.\n",
+        SystemClock.now().format("%Y-%m-%d"),
+        machine::describe()?,
+        nginx::version()?,
+        first_line("python3", &["-c", "import sqlite3; print('SQLite', sqlite3.sqlite_version)"]),
+        if figures.postgres.is_empty() {
+            String::new()
+        } else {
+            format!(", {}", first_line("psql", &["--version"]))
+        },
+    )?;
+    in_one_process(&mut text, wire)?;
+    durable_pushes(&mut text, figures)?;
+    beside_the_database(&mut text, figures)?;
+    calls_passed_on(&mut text, figures)?;
+    goals(&mut text, figures)?;
+    Ok(text)
+}
+
+fn in_one_process(text: &mut String, wire: &[Wire]) -> Result<()> {
+    text.push_str("### In one process\n\n| what | median | throughput |\n|---|--:|--:|\n");
+    for Wire { name, time, throughput } in wire {
+        writeln!(text, "| `{name}` | {time} | {} |", throughput.as_deref().unwrap_or(""))?;
+    }
+    text.push('\n');
+    Ok(())
+}
+
+const COLUMNS: &str = "answers/s | per core-second | ratio | p50 | p99 | p99 at 500/s | \
+                       cores: server | load | rest |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+
+fn durable_pushes(text: &mut String, figures: &Figures) -> Result<()> {
+    debug_assert_eq!(CALM_PACE, 500, "the column says 500");
+    write!(text, "### Durable pushes\n\n| who | {COLUMNS}")?;
+    row(text, "nginx `return 200`: stores nothing", &figures.answer, &figures.answer)?;
+    row(text, "lingpai on SQLite", &figures.sqlite, &figures.answer)?;
+    row(text, "lingpai on PostgreSQL", &figures.postgres, &figures.answer)?;
+    text.push('\n');
+    Ok(())
+}
+
+fn calls_passed_on(text: &mut String, figures: &Figures) -> Result<()> {
+    write!(text, "### Calls passed on\n\n| who | {COLUMNS}")?;
+    row(text, "nginx `proxy_pass`", &figures.proxy_pass, &figures.proxy_pass)?;
+    row(text, "lingpai's proxy", &figures.forwarded, &figures.proxy_pass)?;
+    text.push('\n');
+    Ok(())
+}
+
+fn row(text: &mut String, who: &str, samples: &[Sample], yardstick: &[Sample]) -> Result<()> {
+    if samples.is_empty() {
+        return Ok(());
+    }
+    let of = |field: fn(&Sample) -> f64| median(samples.iter().map(field));
+    writeln!(
+        text,
+        "| {who} | {} | {} | {:.2} | {:.2} ms | {:.2} ms | {:.2} ms | {:.2} | {:.2} | {:.2} |",
+        thousands(of(|it| it.rate)),
+        thousands(of(per_core_second)),
+        of(per_core_second) / median(yardstick.iter().map(per_core_second)),
+        of(|it| it.p50_ms),
+        of(|it| it.p99_ms),
+        of(|it| it.calm_p99_ms),
+        of(|it| it.cores.server),
+        of(|it| it.cores.load),
+        of(|it| it.cores.rest),
+    )?;
+    Ok(())
+}
+
+fn beside_the_database(text: &mut String, figures: &Figures) -> Result<()> {
+    writeln!(
+        text,
+        "### Beside the database alone\n\n| database | lingpai, rows/s | alone, {GROUP} rows a \
+         commit | ratio | alone, a row a commit | ratio |\n|---|--:|--:|--:|--:|--:|"
+    )?;
+    for (name, samples, limits) in [
+        ("SQLite", &figures.sqlite, &figures.sqlite_limits),
+        ("PostgreSQL", &figures.postgres, &figures.postgres_limits),
+    ] {
+        if limits.is_empty() {
+            continue;
+        }
+        let rate = median(samples.iter().map(|it| it.rate));
+        let (grouped, single) = medians(limits);
+        writeln!(
+            text,
+            "| {name} | {} | {} | {:.2} | {} | {:.1} |",
+            thousands(rate),
+            thousands(grouped),
+            rate / grouped,
+            thousands(single),
+            rate / single,
+        )?;
+    }
+    text.push('\n');
+    Ok(())
+}
+
+/// What is wanted on two cores, and what this run reached of it.
+fn goals(text: &mut String, figures: &Figures) -> Result<()> {
+    text.push_str("### Goals\n\n| goal | measured | |\n|---|--:|---|\n");
+    let of = |samples: &[Sample], field: fn(&Sample) -> f64| median(samples.iter().map(field));
+    let mut line = |goal: &str, shown: String, is_reached: bool| {
+        let verdict = if is_reached { "reached" } else { "**short**" };
+        writeln!(text, "| {goal} | {shown} | {verdict} |")
+    };
+    if !figures.postgres.is_empty() {
+        let rate = of(&figures.postgres, |it| it.rate);
+        line("pushes on PostgreSQL: 20 000/s", format!("{}/s", thousands(rate)), rate >= 2e4)?;
+        let calm = of(&figures.postgres, |it| it.calm_p99_ms);
+        line("pushes on PostgreSQL: p99 ≤ 5 ms at 500/s", format!("{calm:.2} ms"), calm <= 5.0)?;
+    }
+    let share = of(&figures.sqlite, |it| it.rate) / medians(&figures.sqlite_limits).0;
+    line("pushes on SQLite: 0.8 of its group-commit limit", format!("{share:.2}"), share >= 0.8)?;
+    let calm = of(&figures.sqlite, |it| it.calm_p99_ms);
+    line("pushes on SQLite: p99 ≤ 5 ms at 500/s", format!("{calm:.2} ms"), calm <= 5.0)?;
+    let ratio = of(&figures.forwarded, per_core_second) / of(&figures.proxy_pass, per_core_second);
+    line("calls: 0.55 of `proxy_pass` per core-second", format!("{ratio:.2}"), ratio >= 0.55)?;
+    let added =
+        of(&figures.forwarded, |it| it.calm_p99_ms) - of(&figures.proxy_pass, |it| it.calm_p99_ms);
+    line("calls: p99 at 500/s at most 1 ms above nginx's", format!("{added:.2} ms"), added <= 1.0)?;
+    let idle = median(figures.idle_mb.iter().copied());
+    line("memory, idle: 40 MB", format!("{idle:.1} MB"), idle <= 40.0)?;
+    writeln!(
+        text,
+        "\nMemory after the pushes of a round: {:.1} MB; after the calls of all rounds: {:.1} MB.",
+        median(figures.after_pushes_mb.iter().copied()),
+        figures.after_calls_mb.last().copied().unwrap_or_default(),
+    )?;
+    Ok(())
+}
+
+fn per_core_second(sample: &Sample) -> f64 {
+    sample.rate / sample.cores.server
+}
+
+fn medians(limits: &[Limits]) -> (f64, f64) {
+    (median(limits.iter().map(|it| it.grouped)), median(limits.iter().map(|it| it.single)))
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// A number without a fraction, its thousands apart.
+fn thousands(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn first_line(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).output();
+    let printed = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    printed.unwrap_or_default().lines().next().unwrap_or_default().to_owned()
+}
