@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
-use lingpai_api::{ApiSettings, NotReady, Readiness, Services};
+use lingpai_api::{ApiSettings, MetricsPage, NotReady, Readiness, Services};
 use lingpai_authorizer::{
     AuthorizationUrls, Authorizations, AuthorizerTokens, Authorizers, Grants, Proxy,
 };
@@ -18,7 +18,7 @@ use poem::{Endpoint, EndpointExt as _, Response, Route, endpoint::BoxEndpoint, g
 use tokio::{
     net::TcpListener,
     sync::Notify,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -26,22 +26,19 @@ use crate::{
     database,
     lifecycle::{self, Limits},
     settings::Settings,
-    telemetry::MetricsPage,
+    telemetry::Figures,
     workers::{Pace, Worker},
 };
-
-/// How long WeChat may take to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How long one of our own calls to WeChat may take. Leases are three times as long.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long WeChat may be silent inside an answer that is passed on.
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a push may take from its first byte to our answer: WeChat gives up after five seconds
 /// and repeats.
 const PUSH_BUDGET: Duration = Duration::from_millis(3500);
+
+/// How long the answer of a call to WeChat may take to be stored.
+const STORING_TIME: Duration = Duration::from_secs(2);
+
+/// How long the database may take to close.
+const CLOSING_TIME: Duration = Duration::from_secs(5);
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +68,8 @@ pub struct App {
     recorded: Arc<Notify>,
     /// What outlives the request that caused it; drained at shutdown.
     tasks: TaskTracker,
+    /// How long a call to WeChat and storing its answer may take.
+    job_time: Duration,
     entropy: Entropy,
 }
 
@@ -110,20 +109,29 @@ impl App {
         entropy: Entropy,
     ) -> anyhow::Result<Self> {
         let db = database::open(&settings, &entropy).await?;
-        let wechat = Client::new(ClientConfig {
-            api_url: settings.wechat.api_url.clone(),
-            connect_timeout: CONNECT_TIMEOUT,
-            call_timeout: CALL_TIMEOUT,
-            silence_timeout: SILENCE_TIMEOUT,
-        })
-        .context("the client towards WeChat cannot be made; are CA certificates installed?")?;
+        let api_url = settings.wechat.api_url.clone();
+        let calls = ClientConfig { api_url, ..ClientConfig::default() };
+        let job_time = calls.call_timeout + STORING_TIME;
+        let wechat = Client::new(calls)
+            .context("the client towards WeChat cannot be made; are CA certificates installed?")?;
         let (tasks, recorded) = (TaskTracker::new(), Arc::new(Notify::new()));
         let base = Base { settings: &settings, db: &db, wechat, clock, entropy: &entropy };
         let (services, grants) = base.services(&tasks, &recorded);
         let operators = services.operators.clone();
         let endpoint = lingpai_api::routes(services, &api_settings(&settings)).boxed();
         let processor = Processor::new(db.clone(), grants.clone());
-        Ok(Self { settings, db, endpoint, processor, grants, operators, recorded, tasks, entropy })
+        Ok(Self {
+            settings,
+            db,
+            endpoint,
+            processor,
+            grants,
+            operators,
+            recorded,
+            tasks,
+            job_time,
+            entropy,
+        })
     }
 
     /// What the workers do, to be done by hand.
@@ -141,11 +149,11 @@ impl App {
     /// Serves HTTP on `listener` until `stop`, then drains and closes the database.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let limits = Limits::from(&self.settings.server);
-        let Self { db, endpoint, tasks, .. } = self;
+        let Self { db, endpoint, tasks, job_time, .. } = self;
         let stopping = stopping_at(stop.clone());
         let ((), stopping) =
             tokio::join!(lifecycle::serve(listener, endpoint, &limits, stop), stopping);
-        drain(db, tasks, stopping + limits.shutdown_grace).await;
+        drain(db, tasks, drained_by(stopping + limits.shutdown_grace, job_time)).await;
     }
 
     /// Plays its `roles` until `stop`, then drains and closes the database.
@@ -160,16 +168,16 @@ impl App {
         if roles.works {
             self.start_workers(&stop);
         }
-        let Self { db, endpoint, tasks, .. } = self;
-        let (page, stopped) = (MetricsPage::of_process(), stop.clone());
-        let figures = Route::new().at("/metrics", get(page.clone()));
-        tasks.spawn(async move { page.keep_up(stopped).await });
+        let Self { db, endpoint, tasks, job_time, .. } = self;
+        let (figures, stopped) = (Figures::of_process(), stop.clone());
+        tasks.spawn(async move { figures.keep_up(stopped).await });
+        let own_page = Route::new().at("/metrics", get(metrics_page()));
         let ((), (), stopping) = tokio::join!(
             serve_if(public, endpoint, &limits, stop.clone()),
-            serve_if(own, figures, &limits, stop.clone()),
+            serve_if(own, own_page, &limits, stop.clone()),
             stopping_at(stop.clone()),
         );
-        drain(db, tasks, stopping + limits.shutdown_grace).await;
+        drain(db, tasks, drained_by(stopping + limits.shutdown_grace, job_time)).await;
         Ok(())
     }
 
@@ -211,7 +219,6 @@ impl Base<'_> {
         let (db, clock, entropy) =
             (|| self.db.clone(), || self.clock.clone(), || self.entropy.clone());
         let (wechat, tasks) = (|| self.wechat.clone(), || tasks.clone());
-        let page = MetricsPage::of_process();
         let tickets = Tickets::new(db(), clock());
         let component_tokens = ComponentTokens::new(db(), wechat(), clock(), tasks());
         let grants =
@@ -240,7 +247,7 @@ impl Base<'_> {
             redirect_uris: RedirectUris::new(db(), clock()),
             component_pushes,
             readiness: readiness(db()),
-            metrics: lingpai_api::MetricsPage::new(move || page.render()),
+            metrics: metrics_page(),
             clock: clock(),
             entropy: entropy(),
         };
@@ -262,6 +269,12 @@ fn readiness(db: Db) -> Readiness {
         let db = db.clone();
         async move { db.ping().await.map_err(NotReady::new) }.boxed()
     })
+}
+
+/// The page on which the figures of this process are shown.
+fn metrics_page() -> MetricsPage {
+    let figures = Figures::of_process();
+    MetricsPage::new(move || figures.render())
 }
 
 fn api_settings(settings: &Settings) -> ApiSettings {
@@ -300,15 +313,49 @@ async fn stopping_at(stop: CancellationToken) -> Instant {
     Instant::now()
 }
 
+/// Until when jobs may finish: `graceful`, but at least the `job_time` from now. Slow connections may
+/// have used up the grace period, and a refresh whose answer is under way must not lose it for that.
+fn drained_by(graceful: Instant, job_time: Duration) -> Instant {
+    graceful.max(Instant::now() + job_time)
+}
+
 /// Waits for what outlived its request, at most until `deadline`, and closes the database.
 async fn drain(db: Db, tasks: TaskTracker, deadline: Instant) {
     tasks.close();
     if timeout_at(deadline, tasks.wait()).await.is_err() {
-        tracing::warn!(
-            left = tasks.len(),
-            "jobs are left to the next start: the grace period is over"
-        );
+        tracing::warn!(left = tasks.len(), "jobs are left to the next start: their time is over");
     }
-    db.close().await;
+    close(db.close(), CLOSING_TIME).await;
     tracing::info!("stopped");
+}
+
+/// Waits for `closing`, at most for `time`: a database that hangs must not hold the process.
+async fn close(closing: impl Future<Output = ()>, time: Duration) {
+    if timeout(time, closing).await.is_err() {
+        tracing::warn!("the database does not close: its connections are cut");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOB: Duration = Duration::from_secs(100);
+
+    #[test]
+    fn a_grace_period_that_is_used_up_leaves_jobs_their_time() {
+        let before = Instant::now();
+        assert!(drained_by(before, JOB) >= before + JOB);
+    }
+
+    #[test]
+    fn jobs_may_use_the_whole_grace_period() {
+        let graceful = Instant::now() + 2 * JOB;
+        assert_eq!(drained_by(graceful, JOB), graceful);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_never_closes_is_left() {
+        close(std::future::pending(), Duration::ZERO).await;
+    }
 }

@@ -58,7 +58,7 @@ pub enum Command {
     Doctor,
     /// Print the OpenAPI documents.
     Openapi {
-        /// Which document; both when left out.
+        /// Which document; both when left out, which needs `--out`.
         #[arg(required_unless_present = "out")]
         document: Option<DocumentName>,
         /// Write `tenant.json` and `admin.json` into this folder instead.

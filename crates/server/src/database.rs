@@ -43,11 +43,12 @@ pub async fn connect(settings: &Settings, entropy: &Entropy) -> anyhow::Result<(
     Ok((db, key))
 }
 
-/// Connects, brings the schema up to date unless the settings forbid it, and checks that the master
-/// key is the one that this database was sealed with.
+/// Connects, brings the schema up to date unless the settings forbid it, and checks that it tells
+/// all identifiers apart and that the master key is the one that this database was sealed with.
 ///
 /// # Errors
-/// As [`connect`]; the schema is behind and may not be changed; the key is another.
+/// As [`connect`]; the schema is behind and may not be changed, or its collation was changed; the
+/// key is another.
 pub async fn open(settings: &Settings, entropy: &Entropy) -> anyhow::Result<Db> {
     let (db, key) = connect(settings, entropy).await?;
     if settings.database.auto_migrate {
@@ -62,6 +63,7 @@ pub async fn open(settings: &Settings, entropy: &Entropy) -> anyhow::Result<Db> 
             );
         }
     }
+    db.prove_collation().await.context("the schema cannot be used as it is")?;
     check_key(settings, &db, &key).await?;
     Ok(db)
 }

@@ -11,6 +11,7 @@
 
 mod body;
 mod connection;
+mod notice;
 mod phase;
 mod seats;
 mod socket;
@@ -21,10 +22,15 @@ use poem::Endpoint;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{connection::Connections, seats::Seats};
+use self::{
+    connection::Connections,
+    notice::Notice,
+    seats::{Full, Seats},
+};
 use crate::{settings::Server, telemetry};
 
 /// How long accepting pauses after an error such as "too many open files".
@@ -91,7 +97,7 @@ async fn accept<E: Endpoint + 'static>(
     seats: &Arc<Seats>,
     tasks: &TaskTracker,
 ) {
-    let mut was_full = None;
+    let [mut failed, mut house_full, mut peer_full] = <[Notice; 3]>::default();
     loop {
         let accepted = tokio::select! {
             () = connections.stop.cancelled() => return,
@@ -100,14 +106,15 @@ async fn accept<E: Endpoint + 'static>(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                if let Some(unsaid) = failed.happened(Instant::now()) {
+                    tracing::warn!(%error, unsaid, "cannot accept a connection");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
         match seats.take(peer.ip()) {
             Ok(seat) => {
-                was_full = None;
                 // A socket that is already broken says so at its first read.
                 let _ = stream.set_nodelay(true);
                 let connections = Arc::clone(connections);
@@ -118,9 +125,13 @@ async fn accept<E: Endpoint + 'static>(
             }
             Err(full) => {
                 telemetry::connection_refused(full.as_str());
-                // Once per shortage: whoever causes it must not fill the log as well.
-                if was_full.replace(full) != Some(full) {
-                    tracing::warn!(limit = full.as_str(), "no more connections are taken");
+                let notice = match full {
+                    Full::House => &mut house_full,
+                    Full::Peer => &mut peer_full,
+                };
+                if let Some(unsaid) = notice.happened(Instant::now()) {
+                    let limit = full.as_str();
+                    tracing::warn!(limit, unsaid, "no more connections are taken");
                 }
             }
         }

@@ -15,7 +15,6 @@ use std::{
 
 use lingpai_api::{REQUEST_SECONDS, REQUESTS_TOTAL};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use poem::{Endpoint, Request, Response};
 use tokio_util::sync::CancellationToken;
 use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{
@@ -47,6 +46,8 @@ pub(crate) fn connection_refused(limit: &'static str) {
 pub fn install_log(log: Log) -> anyhow::Result<()> {
     let filter = Targets::new()
         .with_default(LevelFilter::WARN)
+        // It warns of every ping answer that nobody asked for: any peer could flood the log.
+        .with_target("h2", LevelFilter::OFF)
         .with_target("lingpai", LevelFilter::from_level(log.level));
     let base = tracing_subscriber::fmt::layer().with_writer(OneLine).with_ansi(false);
     match log.format {
@@ -104,24 +105,24 @@ impl<W: Write> Write for OneLineWriter<W> {
     }
 }
 
-/// The page of figures, itself the endpoint that serves it.
+/// The figures of this process.
 #[derive(Clone)]
-pub struct MetricsPage(PrometheusHandle);
+pub struct Figures(PrometheusHandle);
 
-impl std::fmt::Debug for MetricsPage {
+impl std::fmt::Debug for Figures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("MetricsPage")
+        f.write_str("Figures")
     }
 }
 
-impl MetricsPage {
-    /// The page on which every figure of this process ends.
+impl Figures {
+    /// Where every figure of this process ends.
     ///
-    /// There is one per process, like the façade that feeds it; the first call makes it.
+    /// There is one such place per process, like the façade that feeds it; the first call makes it.
     #[must_use]
     pub fn of_process() -> Self {
-        static PAGE: OnceLock<PrometheusHandle> = OnceLock::new();
-        Self(PAGE.get_or_init(install_recorder).clone())
+        static RECORDED: OnceLock<PrometheusHandle> = OnceLock::new();
+        Self(RECORDED.get_or_init(install_recorder).clone())
     }
 
     /// The figures in the text format of Prometheus.
@@ -141,21 +142,12 @@ impl MetricsPage {
     }
 }
 
-impl Endpoint for MetricsPage {
-    type Output = Response;
-
-    async fn call(&self, _: Request) -> poem::Result<Response> {
-        let page = Response::builder().content_type("text/plain; version=0.0.4; charset=utf-8");
-        Ok(page.body(self.render()))
-    }
-}
-
 fn install_recorder() -> PrometheusHandle {
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)
         .expect("the list of buckets is not empty")
         .build_recorder();
-    let page = recorder.handle();
+    let figures = recorder.handle();
     if metrics::set_global_recorder(recorder).is_err() {
         tracing::warn!("this process has another metrics recorder: /metrics stays empty");
     }
@@ -165,7 +157,7 @@ fn install_recorder() -> PrometheusHandle {
     );
     metrics::describe_counter!(REQUESTS_TOTAL, "Requests by route, method and status");
     metrics::describe_histogram!(REQUEST_SECONDS, "Seconds until the head of the answer");
-    page
+    figures
 }
 
 #[cfg(test)]
@@ -180,12 +172,13 @@ mod tests {
         let line = String::from_utf8(out).expect("UTF-8 stays UTF-8");
         assert_eq!(line, "name=\u{4ee4}\u{724c}\\r\\nERROR forged\\x1b[31m\n");
     }
+
     #[test]
-    fn figures_end_on_the_page_as_histograms() {
-        let page = MetricsPage::of_process();
+    fn figures_are_rendered_as_histograms() {
+        let figures = Figures::of_process();
         connection_refused("total");
         metrics::histogram!(REQUEST_SECONDS).record(0.2);
-        let text = page.render();
+        let text = figures.render();
         assert!(text.contains("lingpai_connections_refused_total{limit=\"total\"} 1"), "{text}");
         assert!(text.contains("_bucket{le=\"0.25\"} 1"), "{text}");
     }

@@ -8,7 +8,7 @@
 use std::{sync::Arc, time::Duration};
 
 use lingpai_model::clock::Entropy;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How often a worker looks for work.
@@ -66,7 +66,7 @@ impl Worker {
         while !stop.is_cancelled() {
             let outcome = match self.tasks.spawn(turn()).await {
                 Ok(outcome) => outcome.map_err(anyhow::Error::new),
-                Err(died) => Err(anyhow::Error::new(died)),
+                Err(died) => Err(anyhow::Error::msg(how_it_died(&died))),
             };
             let pause = match outcome {
                 Ok(worked_on) => {
@@ -100,11 +100,19 @@ impl Worker {
     }
 }
 
+/// Why a task has no outcome. `JoinError` itself quotes what the panic said, which may be a secret.
+fn how_it_died(error: &JoinError) -> &'static str {
+    if error.is_panic() { "a task panicked" } else { "a task was cancelled" }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
-        io,
-        sync::atomic::{AtomicUsize, Ordering},
+        fs, io,
+        sync::{
+            Mutex,
+            atomic::{AtomicUsize, Ordering},
+        },
     };
 
     use super::*;
@@ -146,6 +154,37 @@ mod tests {
             })
             .await;
         assert_eq!(turns.load(Ordering::SeqCst), 4);
+    }
+
+    #[tokio::test]
+    async fn the_log_tells_that_a_turn_panicked_but_not_what_it_said() {
+        let log = tempfile::NamedTempFile::new().expect("a file");
+        let writer = Mutex::new(log.reopen().expect("it was just made"));
+        let subscriber = tracing_subscriber::fmt().with_writer(writer).finish();
+        let _captured = tracing::subscriber::set_default(subscriber);
+        let (turns, stop) = (AtomicUsize::new(0), CancellationToken::new());
+        let stopped = stop.clone();
+        worker(NEVER)
+            .run(stop, move || {
+                let (turn, stop) = (turns.fetch_add(1, Ordering::SeqCst), stopped.clone());
+                async move {
+                    assert!(turn > 0, "canary-of-a-secret");
+                    stop.cancel();
+                    Ok::<_, io::Error>(0)
+                }
+            })
+            .await;
+        let text = fs::read_to_string(log.path()).expect("text");
+        assert!(text.contains("a task panicked"), "{text}");
+        assert!(!text.contains("canary"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_task_did_not_panic() {
+        let task = TaskTracker::new().spawn(std::future::pending::<()>());
+        task.abort();
+        let died = task.await.expect_err("it never ends by itself");
+        assert_eq!(how_it_died(&died), "a task was cancelled");
     }
 
     #[tokio::test]

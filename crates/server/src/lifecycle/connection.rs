@@ -29,8 +29,9 @@ use super::{
 /// The largest request header, and the most that is buffered of an answer.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// How many requests one HTTP/2 connection may run at a time.
-const MAX_STREAMS: u32 = 100;
+/// How many requests one HTTP/2 connection may run at a time. Limits on connections are limits on
+/// requests and memory only while this is small.
+const MAX_STREAMS: u32 = 16;
 
 /// What all connections of a listener share.
 pub(super) struct Connections<E> {
@@ -57,6 +58,7 @@ impl<E: Endpoint + 'static> Connections<E> {
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
+            .max_send_buf_size(BUFFER_BYTES)
             .max_header_list_size(u32::try_from(BUFFER_BYTES).expect("64 KiB fit"))
             .keep_alive_interval(limits.idle_timeout);
         Arc::new(Self {

@@ -103,10 +103,13 @@ impl Phase {
     }
 
     /// Bytes went out.
+    ///
+    /// After an HTTP/1 answer was handed over they are its tail, and idleness begins anew. HTTP/2
+    /// also answers each PING: that is no sign of a request, or a peer could stay for ever.
     pub(super) fn sent(&self) {
         let mut state = self.state();
         state.blocked_since = None;
-        if state.running == 0 && state.quiet_since.is_some() {
+        if state.running == 0 && !state.multiplexed && state.quiet_since.is_some() {
             state.quiet_since = Some(Instant::now());
         }
     }
@@ -200,5 +203,33 @@ pub(super) struct Running(Arc<Phase>);
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience =
+        Patience { header: Duration::from_secs(1), idle: Duration::from_secs(1) };
+
+    /// What is said of a connection whose idle time is over when bytes go out.
+    fn judged_after_sending(framing: Framing) -> Result<Instant, Reason> {
+        let phase = Phase::new(PATIENCE);
+        drop(phase.begin(framing, BodyPresence::Absent));
+        phase.state().quiet_since = Instant::now().checked_sub(PATIENCE.idle);
+        assert_eq!(phase.judge(), Err(Reason::Idle));
+        phase.sent();
+        phase.judge()
+    }
+
+    #[test]
+    fn the_tail_of_an_answer_is_no_idleness() {
+        assert!(judged_after_sending(Framing::Serial).is_ok());
+    }
+
+    #[test]
+    fn what_http_2_sends_between_requests_does_not_end_idleness() {
+        assert_eq!(judged_after_sending(Framing::Multiplexed), Err(Reason::Idle));
     }
 }

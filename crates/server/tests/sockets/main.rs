@@ -3,7 +3,14 @@
 //! No test measures time. Deadlines are short where they must strike and long where they must not,
 //! and whoever waits, waits for what the other side does.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+mod http2;
+
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use lingpai_server::lifecycle::{Limits, serve};
 use poem::{Body, Endpoint, Request, Response, endpoint::make, http::StatusCode};
@@ -298,6 +305,27 @@ async fn one_connection_more_than_the_limit_is_closed() {
 }
 
 #[tokio::test]
+async fn refused_connections_do_not_fill_the_log() {
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    let writer = Mutex::new(log.reopen().expect("it was just made"));
+    let subscriber = tracing_subscriber::fmt().with_writer(writer).finish();
+    let _captured = tracing::subscriber::set_default(subscriber);
+    let served = served(Limits { max_connections_per_peer: Some(1), ..limits() }).await;
+    for _ in 0..3 {
+        // Refused until the server sees that the seat of the round before is free.
+        let _seated = loop {
+            let mut peer = Peer::connect(&served).await;
+            if peer.0.write_all(GET.as_bytes()).await.is_ok() && peer.0.read_u8().await.is_ok() {
+                break peer;
+            }
+        };
+        assert_eq!(Peer::connect(&served).await.rest().await, "");
+    }
+    let text = fs::read_to_string(log.path()).expect("text");
+    assert_eq!(text.matches("no more connections are taken").count(), 1, "{text}");
+}
+
+#[tokio::test]
 async fn shutdown_lets_a_running_request_finish() {
     let served = served(limits()).await;
     let mut idle = Peer::connect(&served).await;
@@ -334,33 +362,4 @@ async fn a_peer_that_does_not_take_its_answer_is_cut() {
     let mut peer = Peer::connect(&served).await;
     peer.send("GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await;
     served.gate.endless_ended.notified().await;
-}
-
-/// The types of the frames that a peer of HTTP/2 gets, up to the end of the connection.
-async fn frame_types(peer: &mut Peer) -> Vec<u8> {
-    let mut types = Vec::new();
-    let mut head = [0; 9];
-    while peer.0.read_exact(&mut head).await.is_ok() {
-        types.push(head[3]);
-        let mut payload = vec![0; usize::from(head[1]) * 256 + usize::from(head[2])];
-        peer.0.read_exact(&mut payload).await.expect("a whole frame");
-    }
-    types
-}
-
-#[tokio::test]
-async fn http_2_is_served_and_an_idle_connection_is_told_goodbye() {
-    const HEADERS: u8 = 1;
-    const GOAWAY: u8 = 7;
-    let limits = Limits { header_timeout: SHORT, idle_timeout: SHORT, ..limits() };
-    let served = served(limits).await;
-    let mut peer = Peer::connect(&served).await;
-    peer.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
-    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    // GET, http, "/" and an authority of "x", as one whole request of stream 1.
-    let request = [0, 0, 6, HEADERS, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, b'x'];
-    peer.0.write_all(&[settings.as_slice(), &request].concat()).await.expect("it is open");
-    let types = frame_types(&mut peer).await;
-    assert!(types.contains(&HEADERS), "{types:?}");
-    assert!(types.contains(&GOAWAY), "{types:?}");
 }
