@@ -186,10 +186,10 @@ async fn a_code_brought_by_a_strange_browser_is_not_taken() -> Result<()> {
     let page = administrator.open_start_page(&link).await?;
     let back = administrator.consent(&page, SHOP).await?;
     // Somebody else's browser has no cookie; a state can be used once.
-    Administrator::new("zh").open(&back).await?.expect(StatusCode::OK)?;
+    Administrator::new("zh").come_back(&back).await?.expect(StatusCode::OK)?;
     assert_eq!(world.emulator.calls_to("/cgi-bin/component/api_query_auth").len(), 0);
-    administrator.open(&back).await?.expect(StatusCode::OK)?;
-    administrator.open(&back).await?.expect(StatusCode::OK)?;
+    administrator.come_back(&back).await?.expect(StatusCode::OK)?;
+    administrator.come_back(&back).await?.expect(StatusCode::OK)?;
     assert_eq!(world.emulator.calls_to("/cgi-bin/component/api_query_auth").len(), 1);
     world.end().await
 }
@@ -215,7 +215,7 @@ async fn the_administrator_goes_on_to_a_registered_address_only() -> Result<()> 
     let page = administrator.open_start_page(&link).await?;
     let back = administrator.consent(&page, SHOP).await?;
     world.work().await?;
-    let end = administrator.open(&back).await?;
+    let end = administrator.come_back(&back).await?;
     assert_eq!(end.status, StatusCode::SEE_OTHER, "{}", end.text);
     let target = end.headers[LOCATION].to_str()?;
     assert!(target.starts_with("https://shop.example/done?x=1&"), "{target}");
@@ -283,5 +283,18 @@ async fn a_withdrawal_older_than_the_grant_is_not_even_asked_about() -> Result<(
     assert_eq!(world.emulator.calls().len(), before);
     let shown = tenant.get(&format!("/v1/authorizers/{SHOP}")).await?;
     assert_eq!(shown.field("state")?, "active");
+    world.end().await
+}
+
+#[tokio::test]
+async fn looking_at_a_link_without_opening_it_uses_nothing_up() -> Result<()> {
+    let world = World::with_ticket().await?;
+    let (_, tenant) = world.operator.create_tenant("花店").await?;
+    let (_, link) = tenant.start_authorization(&world.component.appid).await?;
+    for _ in 0..40 {
+        let looked = lingpai_tests::people::http_client().head(link.clone()).send().await?;
+        assert_eq!(looked.status(), StatusCode::OK);
+    }
+    Administrator::new("zh").open_start_page(&link).await?;
     world.end().await
 }

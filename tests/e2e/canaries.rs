@@ -38,7 +38,7 @@ async fn no_secret_is_found_in_clear() -> Result<()> {
     let mut administrator = Administrator::new("zh");
     let page = administrator.open_start_page(&link).await?;
     let back = administrator.consent(&page, SHOP).await?;
-    let result = administrator.open(&back).await?;
+    let result = administrator.come_back(&back).await?;
     assert!(!result.headers.contains_key(LOCATION));
     answers.push(result.text);
     let shown = format!("/v1/authorizers/{SHOP}");

@@ -255,6 +255,18 @@ impl Administrator {
         Ok(location.to_str()?.parse()?)
     }
 
+    /// Comes back from WeChat: hands in the code, and sees the page behind it, whose address holds
+    /// no code any more.
+    ///
+    /// # Errors
+    /// When the code stays in the address.
+    pub async fn come_back(&mut self, back: &Url) -> Result<Answer> {
+        let handed_in = self.open(back).await?.expect(StatusCode::SEE_OTHER)?;
+        let clean = back.join(handed_in.headers[LOCATION].to_str()?)?;
+        ensure!(clean.query().is_none(), "the address still says {clean}");
+        self.open(&clean).await
+    }
+
     /// The whole way: start page, consent, return. Gives the last page.
     ///
     /// # Errors
@@ -262,7 +274,7 @@ impl Administrator {
     pub async fn authorize(&mut self, link: &Url, appid: &str) -> Result<Answer> {
         let page = self.open_start_page(link).await?;
         let back = self.consent(&page, appid).await?;
-        self.open(&back).await
+        self.come_back(&back).await
     }
 }
 

@@ -37,14 +37,24 @@ impl Readiness {
     }
 }
 
-/// Renders the metrics page.
+/// `GET /metrics`: the page of figures. Served here, or on a listener of its own.
 #[derive(Clone)]
 pub struct MetricsPage(Arc<dyn Fn() -> String + Send + Sync>);
 
 impl MetricsPage {
-    /// A page rendered by `render`.
+    /// A page rendered by `render`, in the text format of Prometheus, for each request anew.
     pub fn new(render: impl Fn() -> String + Send + Sync + 'static) -> Self {
         Self(Arc::new(render))
+    }
+}
+
+impl Endpoint for MetricsPage {
+    type Output = Response;
+
+    async fn call(&self, _: Request) -> poem::Result<Response> {
+        let Self(render) = self;
+        let page = Response::builder().content_type("text/plain; version=0.0.4; charset=utf-8");
+        Ok(page.body(render()))
     }
 }
 
@@ -75,19 +85,6 @@ impl Endpoint for Readyz {
         let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, "not ready");
         answer.set_data(Cause::new(reason));
         Ok(answer)
-    }
-}
-
-/// `GET /metrics`.
-pub(crate) struct Metrics(pub(crate) MetricsPage);
-
-impl Endpoint for Metrics {
-    type Output = Response;
-
-    async fn call(&self, _: Request) -> poem::Result<Response> {
-        let MetricsPage(render) = &self.0;
-        let page = Response::builder().content_type("text/plain; version=0.0.4; charset=utf-8");
-        Ok(page.body(render()))
     }
 }
 
@@ -126,7 +123,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_metrics_page_is_rendered_anew_for_each_request() {
-        let page = Metrics(MetricsPage::new(|| "lingpai_up 1\n".to_owned()));
+        let page = MetricsPage::new(|| "lingpai_up 1\n".to_owned());
         TestClient::new(page).get("/").send().await.assert_text("lingpai_up 1\n").await;
     }
 }

@@ -3,7 +3,6 @@
 //! The framework's own reader stops at the first fault, does not name the field and repeats the
 //! value, which may be a secret. Here every fault names its field and no value is repeated.
 
-use lingpai_model::api_key::Scope;
 use poem::{Request, RequestBody, http::header::CONTENT_TYPE};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
@@ -54,7 +53,11 @@ impl<'a, T: Type + ParseFromJSON> ApiExtractor<'a> for Input<T> {
     }
 }
 
-fn read<T: Type + ParseFromJSON>(bytes: &[u8]) -> Result<T> {
+/// Reads a body.
+///
+/// # Errors
+/// A problem `invalid_request`, or `invalid_field` that names the field.
+pub(crate) fn read<T: Type + ParseFromJSON>(bytes: &[u8]) -> Result<T> {
     let value: Value = serde_json::from_slice(bytes).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         Problem::invalid_request(format!("the body is no JSON: line {line}, column {column}"))
@@ -62,8 +65,9 @@ fn read<T: Type + ParseFromJSON>(bytes: &[u8]) -> Result<T> {
     let mut registry = Registry::new();
     let schema = registry.create_fake_schema::<T>();
     check_object(&value, &schema, &registry)?;
-    T::parse_from_json(Some(value))
-        .map_err(|_| Problem::invalid_request("the body does not fit its schema"))
+    T::parse_from_json(Some(value)).map_err(|_| {
+        Problem::invalid_request("the body does not fit its schema, which /docs shows")
+    })
 }
 
 fn check_object(value: &Value, schema: &MetaSchema, registry: &Registry) -> Result<()> {
@@ -167,23 +171,6 @@ fn bounds(least: usize, most: usize, what: &str) -> String {
     }
 }
 
-/// Reads the scopes of a new key; absent means all.
-///
-/// # Errors
-/// A problem `invalid_field` for a scope that does not exist, or when none is named.
-pub(crate) fn scopes(names: Option<&[String]>) -> Result<lingpai_model::api_key::Scopes> {
-    let Some(names) = names else { return Ok(lingpai_model::api_key::Scopes::all()) };
-    names
-        .iter()
-        .map(|name| {
-            Scope::parse(name).ok_or_else(|| {
-                let known = Scope::ALL.map(Scope::as_str).join(", ");
-                Problem::invalid_field("scopes", format!("the scopes are {known}"))
-            })
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use poem_openapi::{Enum, Object};
@@ -252,14 +239,5 @@ mod tests {
         for body in ["", "{", "[]", "null", "\"a\"", "{\"name\":\"a\"} x"] {
             assert_eq!(fault(body).0, Code::InvalidRequest, "{body:?}");
         }
-    }
-
-    #[test]
-    fn a_key_without_named_scopes_gets_all_and_an_unknown_scope_is_refused() {
-        assert!(scopes(None).unwrap().contains(Scope::WechatCall));
-        let named = scopes(Some(&["token:read".to_owned()])).unwrap();
-        assert_eq!(named.iter().collect::<Vec<_>>(), [Scope::TokenRead]);
-        let error = scopes(Some(&["root".to_owned()])).unwrap_err();
-        assert!(error.to_string().contains("authorizer:read"));
     }
 }

@@ -4,12 +4,15 @@ mod admin;
 mod answer;
 mod auth;
 mod docs;
+mod example;
 mod health;
 mod input;
 mod middleware;
 mod page;
 mod problem;
 mod routes;
+#[cfg(test)]
+mod sample;
 mod spec;
 mod tenant;
 mod token;

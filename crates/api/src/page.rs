@@ -1,10 +1,13 @@
 //! Lists in the API: `{items, next}`, read by cursor.
 
+use std::{borrow::Cow, iter};
+
 use lingpai_model::page::{Cursor, Page, PageRequest};
 use poem_openapi::{
-    Object,
-    types::{ParseFromJSON, ToJSON, Type},
+    registry::{MetaSchema, MetaSchemaRef, Registry},
+    types::{ToJSON, Type},
 };
+use serde_json::{Value, json};
 
 use crate::problem::Result;
 
@@ -12,19 +15,73 @@ use crate::problem::Result;
 const DEFAULT_LIMIT: u64 = 20;
 
 /// One page of a list.
-#[derive(Debug, Object)]
-pub(crate) struct PageView<T: Type + ParseFromJSON + ToJSON> {
+#[derive(Debug)]
+pub(crate) struct PageView<T> {
     /// The items, oldest first.
     pub(crate) items: Vec<T>,
-    /// Send it as `cursor` to get the next page; null at the end of the list.
-    #[oai(nullable)]
+    /// Where the next page begins; `None` at the end of the list.
     pub(crate) next: Option<String>,
 }
 
-impl<T: Type + ParseFromJSON + ToJSON> PageView<T> {
+impl<T> PageView<T> {
     pub(crate) fn of<R>(page: Page<R>, each: impl FnMut(R) -> T) -> Self {
         let Page { items, next } = page.map(each);
         Self { items, next: next.map(|cursor| cursor.to_string()) }
+    }
+}
+
+// By hand, not derived: the derived name of a generic type shows how it is made (`PageView_Tenant`).
+impl<T: ToJSON> Type for PageView<T> {
+    const IS_REQUIRED: bool = true;
+
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        let item = T::name();
+        format!("{}Page", item.strip_suffix("Summary").unwrap_or(&item)).into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Reference(Self::name().into_owned())
+    }
+
+    fn register(registry: &mut Registry) {
+        registry.create_schema::<Self, _>(Self::name().into_owned(), |registry| {
+            T::register(registry);
+            let property = |schema: MetaSchemaRef, description, nullable| {
+                let words =
+                    MetaSchema { description: Some(description), nullable, ..MetaSchema::ANY };
+                schema.merge(words)
+            };
+            let items = property(Vec::<T>::schema_ref(), "The items, oldest first.", false);
+            let next = property(
+                String::schema_ref(),
+                "Send it as `cursor` to get the next page; null at the end of the list.",
+                true,
+            );
+            MetaSchema {
+                title: Some(Self::name().into_owned()),
+                description: Some("One page of a list."),
+                required: vec!["items"],
+                properties: vec![("items", items), ("next", next)],
+                ..MetaSchema::new("object")
+            }
+        });
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(iter::once(self))
+    }
+}
+
+impl<T: ToJSON> ToJSON for PageView<T> {
+    fn to_json(&self) -> Option<Value> {
+        Some(json!({ "items": self.items.to_json(), "next": self.next }))
     }
 }
 
@@ -49,5 +106,13 @@ mod tests {
         for (limit, cursor) in [(Some(0), None), (Some(101), None), (None, Some("?"))] {
             assert_eq!(request(limit, cursor).unwrap_err().code(), Code::InvalidField);
         }
+    }
+
+    #[test]
+    fn the_end_of_a_list_is_said_with_null() {
+        let page = PageView { items: vec!["a".to_owned()], next: None };
+        assert_eq!(page.to_json(), Some(json!({ "items": ["a"], "next": null })));
+        let page = PageView { next: Some("c".to_owned()), ..page };
+        assert_eq!(page.to_json(), Some(json!({ "items": ["a"], "next": "c" })));
     }
 }

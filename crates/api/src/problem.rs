@@ -10,6 +10,7 @@ mod framework;
 
 use std::{borrow::Cow, error::Error};
 
+use lingpai_authorizer::PathRefusal;
 use lingpai_component_token::UpstreamFault;
 use lingpai_model::{api_key::Scope, page::InvalidPage};
 
@@ -100,6 +101,14 @@ impl Problem {
         Self::new(Code::BodyTimeout, "the body did not arrive in time: send the request again")
     }
 
+    /// More is asked at the same time than we take on.
+    pub(crate) fn overloaded() -> Self {
+        Self::new(
+            Code::Overloaded,
+            "more requests are under way than this instance takes on: try again in a few seconds",
+        )
+    }
+
     /// No such authorizer, or not the caller's: both look alike.
     pub(crate) fn authorizer_not_found() -> Self {
         Self::new(
@@ -170,6 +179,14 @@ impl Problem {
         if is_transient { Self::unavailable() } else { Self::internal() }
     }
 
+    fn upstream_garbled() -> Self {
+        Self::new(
+            Code::UpstreamGarbled,
+            "WeChat answered something that is not documented: try again, and tell the operator \
+             the request id if this goes on",
+        )
+    }
+
     /// What a failed call to WeChat means.
     fn upstream(fault: UpstreamFault) -> Self {
         match fault {
@@ -190,11 +207,7 @@ impl Problem {
                 problem.upstream = Some(Upstream { errcode, errmsg });
                 problem
             }
-            UpstreamFault::Garbled | UpstreamFault::TooLarge => Self::new(
-                Code::UpstreamGarbled,
-                "WeChat answered something that is not documented: try again, and tell the \
-                 operator the request id if this goes on",
-            ),
+            UpstreamFault::Garbled | UpstreamFault::TooLarge => Self::upstream_garbled(),
             UpstreamFault::Misconfigured => Self::internal(),
         }
     }
@@ -264,10 +277,9 @@ fn of_component(error: &lingpai_component_token::Error) -> Problem {
                  registered here"
             ),
         ),
-        E::RefreshBusy { .. } => Problem::new(
-            Code::RefreshBusy,
-            "another instance is refreshing this token and has not finished: try again in a few \
-             seconds",
+        E::LeaseBusy { .. } => Problem::new(
+            Code::LeaseBusy,
+            "another instance is at work on this: try again in a few seconds",
         ),
         E::Shared(error) => of_component(error),
         E::Storage(error) => Problem::storage(error.is_transient()),
@@ -302,7 +314,8 @@ fn of_authorizer(error: &lingpai_authorizer::Error) -> Problem {
                  the administrator grant the permission sets you need"
             ),
         ),
-        E::PathRefused(refusal) => Problem::new(Code::PathRefused, format!("{refusal}")),
+        E::NoAccessToken { .. } => Problem::upstream_garbled(),
+        E::PathRefused(refusal) => path_refused(*refusal),
         E::Component(error) => of_component(error),
         E::Shared(error) => of_authorizer(error),
         E::Storage(error) => Problem::storage(error.is_transient()),
@@ -316,6 +329,25 @@ fn of_authorizer(error: &lingpai_authorizer::Error) -> Problem {
             fault => Problem::upstream(fault),
         },
     }
+}
+
+fn path_refused(refusal: PathRefusal) -> Problem {
+    let way_out = match refusal {
+        PathRefusal::Spelling => {
+            "; send WeChat's path letter by letter as its documentation has it"
+        }
+        PathRefusal::ComponentInterface => "; lingpai calls it itself: /docs lists what it offers",
+        PathRefusal::TokenEndpoint => {
+            "; call the interface that you need a token for: the token is put in on the way"
+        }
+        PathRefusal::NotDelegable => {
+            "; have it called with the account's own secret, by whoever keeps that"
+        }
+        // Their reason tells the way out itself.
+        PathRefusal::CallRecord | PathRefusal::Method => "",
+    };
+    let detail = format!("this may not be called through lingpai: {refusal}{way_out}");
+    Problem::new(Code::PathRefused, detail)
 }
 
 #[cfg(test)]

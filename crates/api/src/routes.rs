@@ -13,13 +13,22 @@ use url::Url;
 use crate::{
     admin,
     docs::Document,
-    health::{Healthz, Metrics, MetricsPage, Readiness, Readyz},
+    health::{Healthz, MetricsPage, Readiness, Readyz},
     input::MAX_JSON_BYTES,
-    middleware::{Bounded, Observed},
+    middleware::{Bounded, Observed, Pool, Pooled},
     spec,
     tenant::{self, ProxyCalls},
     wechat::{AuthorizationPages, ComponentEvents},
 };
+
+/// How many pushes are read and recorded at the same time: 256 KiB each at most.
+const PUSH_SEATS: usize = 64;
+
+/// How many requests to the two APIs are worked on at the same time: 64 KiB each at most.
+const API_SEATS: usize = 128;
+
+/// How many proxied calls wait for WeChat at the same time: each keeps up to 64 KiB to repeat it.
+const PROXY_SEATS: usize = 512;
 
 /// The services behind the routes.
 #[derive(Clone)]
@@ -48,7 +57,7 @@ pub struct Services {
     pub component_pushes: ComponentPushes,
     /// Tells whether requests can be served.
     pub readiness: Readiness,
-    /// Renders the metrics page.
+    /// Serves the metrics page.
     pub metrics: MetricsPage,
     /// Tells the time.
     pub clock: SharedClock,
@@ -61,7 +70,8 @@ pub struct Services {
 pub struct ApiSettings {
     /// How WeChat and browsers reach us: scheme and host.
     pub public_url: Url,
-    /// How long a body may take, and how long the body of a call that is passed on may be silent.
+    /// How long a body may take that is read as a whole. How long any body may be silent is the
+    /// business of whoever listens.
     pub body_timeout: Duration,
     /// How long a push may take from its first byte to our answer.
     pub push_budget: Duration,
@@ -88,7 +98,7 @@ fn with_machines(route: Route, services: &Services, settings: &ApiSettings) -> R
     let route =
         route.at("/healthz", get(Healthz)).at("/readyz", get(Readyz(services.readiness.clone())));
     if settings.metrics_on_main {
-        route.at("/metrics", get(Metrics(services.metrics.clone())))
+        route.at("/metrics", get(services.metrics.clone()))
     } else {
         route
     }
@@ -96,7 +106,9 @@ fn with_machines(route: Route, services: &Services, settings: &ApiSettings) -> R
 
 /// What WeChat and administrators' browsers reach: paths that are registered elsewhere.
 fn with_wechat(route: Route, services: &Services, settings: &ApiSettings) -> Route {
-    let events = ComponentEvents::new(services.component_pushes.clone(), settings.push_budget);
+    let pool = Pool::of(PUSH_SEATS);
+    let pushes = services.component_pushes.clone();
+    let events = ComponentEvents::new(pushes, pool, settings.push_budget);
     let pages = AuthorizationPages::new(
         services.authorizations.clone(),
         services.clock.clone(),
@@ -108,8 +120,8 @@ fn with_wechat(route: Route, services: &Services, settings: &ApiSettings) -> Rou
             "/wechat/components/:component_appid/events",
             get(events.clone().url_check()).post(events),
         )
-        .at("/authorize/:link", get(pages.clone().start()))
-        .at("/authorize/:link/return", get(pages.back()))
+        .at("/authorize/:link", get(pages.clone().start()).head(pages.clone().head()))
+        .at("/authorize/:link/return", get(pages.clone().back()).head(pages.head()))
 }
 
 /// The documents, for programs and for people.
@@ -123,8 +135,10 @@ fn with_documents(route: Route) -> Route {
 
 /// The two APIs. The proxy stands beside the tenant API: OpenAPI knows no catch-all path.
 fn with_apis(route: Route, services: Services, settings: &ApiSettings) -> Route {
-    let proxy = ProxyCalls::new(services.proxy.clone(), settings.body_timeout);
-    let bounded = |api| Bounded::new(api, MAX_JSON_BYTES, settings.body_timeout);
+    let proxy = Pooled::new(ProxyCalls::new(services.proxy.clone()), Pool::of(PROXY_SEATS));
+    let pool = Pool::of(API_SEATS);
+    let bounded =
+        |api| Pooled::new(Bounded::new(api, MAX_JSON_BYTES, settings.body_timeout), pool.clone());
     let public_url = settings.public_url.clone();
     let admin = spec::admin(admin::apis(&services, public_url));
     let tenant = spec::tenant(tenant::apis(services));

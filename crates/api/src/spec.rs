@@ -128,6 +128,35 @@ mod tests {
     }
 
     #[test]
+    fn every_parameter_is_described_and_every_body_is_of_something_new() {
+        for document in [tenant_document(), admin_document()] {
+            for (name, of) in operations(&document) {
+                for parameter in of["parameters"].as_array().into_iter().flatten() {
+                    assert!(parameter["description"].is_string(), "{name}: {parameter}");
+                }
+                let json = &of["requestBody"]["content"]["application/json; charset=utf-8"];
+                if let Some(input) = json["schema"]["$ref"].as_str() {
+                    assert!(input.starts_with("#/components/schemas/New"), "{name}: {input}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn schemas_are_named_after_what_they_hold_and_show_an_example() {
+        for document in [tenant_document(), admin_document()] {
+            let document: Value = serde_json::from_str(&document).unwrap();
+            for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+                assert!(name.chars().all(|c| c.is_ascii_alphanumeric()), "{name}");
+                assert!(!name.contains("View"), "{name}");
+                // A page shows its items' example, and an enum lists all there is.
+                let is_shown = schema["example"].is_object() || schema["enum"].is_array();
+                assert!(is_shown || name.ends_with("Page"), "{name} shows an example");
+            }
+        }
+    }
+
+    #[test]
     fn the_documents_agree_with_what_scripts_rely_on() {
         let tenant: BTreeSet<_> =
             operations(&tenant_document()).into_iter().map(|(name, _)| name).collect();

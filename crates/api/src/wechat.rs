@@ -1,6 +1,7 @@
 //! What WeChat and the browsers of administrators reach. Plain handlers: these routes stand in the
 //! guide, not in the documents of the two APIs.
 
+mod authorization_head;
 mod authorization_return;
 mod authorization_start;
 mod component_events;

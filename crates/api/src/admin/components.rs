@@ -1,4 +1,4 @@
-use lingpai_component_token::{ComponentTokens, Components, NewComponent, Tickets};
+use lingpai_component_token::{self as component_token, ComponentTokens, Components, Tickets};
 use lingpai_model::{
     Appid, Instant, Secret,
     clock::SharedClock,
@@ -16,6 +16,7 @@ use super::Group;
 use crate::{
     answer::{Accepted, Created},
     auth::OperatorAuth,
+    example,
     input::Input,
     page::{self, PageView},
     problem::{Code, Problem, Result},
@@ -33,7 +34,7 @@ pub(crate) struct ComponentsApi {
 /// A component to register, as WeChat's console shows it.
 #[derive(Object)]
 #[oai(rename = "NewComponent", example)]
-struct NewComponentInput {
+struct NewComponent {
     /// Its appid.
     #[oai(validator(min_length = 1, max_length = 64))]
     appid: String,
@@ -51,10 +52,10 @@ struct NewComponentInput {
     encoding_aes_key: String,
 }
 
-impl Example for NewComponentInput {
+impl Example for NewComponent {
     fn example() -> Self {
         Self {
-            appid: "wx1f0e2d3c4b5a6978".to_owned(),
+            appid: example::COMPONENT_APPID.to_owned(),
             name: "Corner Shop Services".to_owned(),
             appsecret: "the AppSecret of the console".to_owned(),
             push_token: "the Token of the console".to_owned(),
@@ -65,7 +66,7 @@ impl Example for NewComponentInput {
 
 /// A component: one registered third-party platform (第三方平台).
 #[derive(Debug, Object)]
-#[oai(rename = "ComponentSummary")]
+#[oai(rename = "ComponentSummary", example)]
 struct ComponentSummary {
     /// Its appid.
     appid: String,
@@ -79,9 +80,22 @@ struct ComponentSummary {
     created_at: Instant,
 }
 
+impl Example for ComponentSummary {
+    fn example() -> Self {
+        let events = "https://lingpai.example/wechat/components/wx1f0e2d3c4b5a6978";
+        Self {
+            appid: example::COMPONENT_APPID.to_owned(),
+            name: "Corner Shop Services".to_owned(),
+            events_url: format!("{events}/events"),
+            messages_url: format!("{events}/authorizers/$APPID$/events"),
+            created_at: example::instant(),
+        }
+    }
+}
+
 /// A component with its health.
 #[derive(Debug, Object)]
-#[oai(rename = "Component")]
+#[oai(rename = "Component", example)]
 struct ComponentView {
     /// Its appid.
     appid: String,
@@ -100,9 +114,16 @@ struct ComponentView {
     component_access_token: TokenHealthView,
 }
 
+impl Example for ComponentView {
+    fn example() -> Self {
+        let (ticket, token) = (Some(TicketView::example()), TokenHealthView::example());
+        Self::of(ComponentSummary::example(), ticket, token)
+    }
+}
+
 /// A `component_verify_ticket`, without the ticket.
 #[derive(Debug, Object)]
-#[oai(rename = "Ticket")]
+#[oai(rename = "Ticket", example)]
 struct TicketView {
     /// When its push reached us.
     received_at: Instant,
@@ -110,6 +131,14 @@ struct TicketView {
     issued_at: Instant,
     /// Seconds since WeChat issued it. WeChat pushes one every ten minutes.
     age_secs: u64,
+}
+
+impl Example for TicketView {
+    fn example() -> Self {
+        let received_at = example::instant();
+        let issued_at = received_at - chrono::Duration::seconds(1);
+        Self { received_at, issued_at, age_secs: 240 }
+    }
 }
 
 #[OpenApi(tag = "Group::Components")]
@@ -122,9 +151,10 @@ impl ComponentsApi {
     async fn create(
         &self,
         _auth: OperatorAuth,
-        input: Input<NewComponentInput>,
+        input: Input<NewComponent>,
     ) -> Result<Created<ComponentView>> {
-        let component = self.components.create(NewComponent::try_from(input.0)?).await?;
+        let component =
+            self.components.create(component_token::NewComponent::try_from(input.0)?).await?;
         Ok(Created(self.view(component).await?))
     }
 
@@ -149,7 +179,12 @@ impl ComponentsApi {
     ///
     /// With the age of its ticket and the state of its token. For operators.
     #[oai(path = "/components/:appid", method = "get", operation_id = "get_component")]
-    async fn get(&self, _auth: OperatorAuth, appid: Path<String>) -> Result<Json<ComponentView>> {
+    async fn get(
+        &self,
+        _auth: OperatorAuth,
+        /// The component's appid.
+        appid: Path<String>,
+    ) -> Result<Json<ComponentView>> {
         let component = self.components.get(&component_appid(&appid)?).await?;
         Ok(Json(self.view(component).await?))
     }
@@ -166,6 +201,7 @@ impl ComponentsApi {
     async fn start_ticket_push(
         &self,
         _auth: OperatorAuth,
+        /// The component's appid.
         appid: Path<String>,
     ) -> Result<Accepted> {
         let component = self.components.get(&component_appid(&appid)?).await?;
@@ -179,17 +215,8 @@ impl ComponentsApi {
             Err(problem) if problem.code() == Code::TicketMissing => None,
             Err(problem) => return Err(problem),
         };
-        let component_access_token = self.tokens.health(&component).await?.into();
-        let summary = self.summary(component);
-        Ok(ComponentView {
-            appid: summary.appid,
-            name: summary.name,
-            events_url: summary.events_url,
-            messages_url: summary.messages_url,
-            created_at: summary.created_at,
-            ticket,
-            component_access_token,
-        })
+        let token = self.tokens.health(&component).await?.into();
+        Ok(ComponentView::of(self.summary(component), ticket, token))
     }
 
     fn summary(&self, component: Component) -> ComponentSummary {
@@ -209,10 +236,10 @@ fn component_appid(text: &str) -> Result<Appid> {
     Appid::parse(text).map_err(|_| Problem::component_not_found())
 }
 
-impl TryFrom<NewComponentInput> for NewComponent {
+impl TryFrom<NewComponent> for component_token::NewComponent {
     type Error = Problem;
 
-    fn try_from(input: NewComponentInput) -> Result<Self> {
+    fn try_from(input: NewComponent) -> Result<Self> {
         let appid = Appid::parse(&input.appid)
             .map_err(|error| Problem::invalid_field("appid", error.to_string()))?;
         Ok(Self {
@@ -222,6 +249,17 @@ impl TryFrom<NewComponentInput> for NewComponent {
             push_token: Secret::from(input.push_token),
             encoding_aes_key: Secret::from(input.encoding_aes_key),
         })
+    }
+}
+
+impl ComponentView {
+    fn of(
+        summary: ComponentSummary,
+        ticket: Option<TicketView>,
+        component_access_token: TokenHealthView,
+    ) -> Self {
+        let ComponentSummary { appid, name, events_url, messages_url, created_at } = summary;
+        Self { appid, name, events_url, messages_url, created_at, ticket, component_access_token }
     }
 }
 
@@ -258,8 +296,8 @@ mod tests {
 
     #[test]
     fn an_impossible_appid_is_a_fault_of_its_field() {
-        let input = NewComponentInput { appid: "wx/1".to_owned(), ..NewComponentInput::example() };
-        let problem = NewComponent::try_from(input).unwrap_err();
+        let input = NewComponent { appid: "wx/1".to_owned(), ..NewComponent::example() };
+        let problem = component_token::NewComponent::try_from(input).unwrap_err();
         assert_eq!(problem.code(), Code::InvalidField);
     }
 }

@@ -6,6 +6,7 @@ use super::Group;
 use crate::{
     answer::Created,
     auth::OperatorAuth,
+    example,
     input::Input,
     page::{self, PageView},
     problem::Result,
@@ -47,7 +48,7 @@ impl Example for TenantView {
         Self {
             id: "tnt_01KAEXAMPLE0000000000000AB".to_owned(),
             name: "Corner Shops".to_owned(),
-            created_at: chrono::DateTime::from_timestamp(1_795_000_000, 0).unwrap_or_default(),
+            created_at: example::instant(),
         }
     }
 }

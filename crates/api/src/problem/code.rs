@@ -54,15 +54,17 @@ pub enum Code {
     UpstreamGarbled,
     /// Our database did not answer in time.
     Unavailable,
-    /// Another instance is refreshing the token and has not finished.
-    RefreshBusy,
+    /// Another instance is at work on the same thing and has not finished.
+    LeaseBusy,
+    /// More is asked at the same time than we take on.
+    Overloaded,
     /// Our fault; only the request id is told.
     Internal,
 }
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Unauthenticated,
         Self::ScopeMissing,
         Self::AuthorizerNotFound,
@@ -88,7 +90,8 @@ impl Code {
         Self::UpstreamUnreachable,
         Self::UpstreamGarbled,
         Self::Unavailable,
-        Self::RefreshBusy,
+        Self::LeaseBusy,
+        Self::Overloaded,
         Self::Internal,
     ];
 
@@ -122,7 +125,7 @@ impl Code {
         match self {
             Self::TicketMissing => Some(60),
             Self::UpstreamTimeout | Self::UpstreamUnreachable => Some(5),
-            Self::Unavailable | Self::RefreshBusy => Some(2),
+            Self::Unavailable | Self::LeaseBusy | Self::Overloaded => Some(2),
             Self::Unauthenticated
             | Self::ScopeMissing
             | Self::AuthorizerNotFound
@@ -177,7 +180,8 @@ impl Code {
             Self::UpstreamUnreachable => ("upstream_unreachable", S::BAD_GATEWAY, 7_900_055, "WeChat could not be reached"),
             Self::UpstreamGarbled => ("upstream_garbled", S::BAD_GATEWAY, 7_900_056, "WeChat's answer makes no sense"),
             Self::Unavailable => ("unavailable", S::SERVICE_UNAVAILABLE, 7_900_057, "The database is not available"),
-            Self::RefreshBusy => ("refresh_busy", S::SERVICE_UNAVAILABLE, 7_900_058, "A token is being refreshed"),
+            Self::Overloaded => ("overloaded", S::SERVICE_UNAVAILABLE, 7_900_059, "Too much is asked at the same time"),
+            Self::LeaseBusy => ("refresh_busy", S::SERVICE_UNAVAILABLE, 7_900_058, "Another instance is at work on this"),
             Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, 7_900_099, "Our fault"),
         }
     }

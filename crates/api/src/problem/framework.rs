@@ -32,17 +32,24 @@ fn foreign(error: &Error) -> Problem {
         );
     }
     if error.is::<MethodNotAllowedError>() {
-        return Problem::new(Code::MethodNotAllowed, "the path does not take this method");
+        return Problem::new(
+            Code::MethodNotAllowed,
+            "the path does not take this method: /docs lists those that it takes",
+        );
     }
     if let Some(fault) = error.downcast_ref::<ParseParamError>() {
-        let detail = format!("the parameter {} cannot be read", fault.name);
+        let detail =
+            format!("the parameter {} cannot be read: /docs tells what it may be", fault.name);
         return Problem::invalid_field(fault.name, detail);
     }
     if error.is::<ContentTypeError>() {
         return Problem::unsupported_media_type();
     }
     if error.is::<ParseRequestPayloadError>() || error.status() == StatusCode::BAD_REQUEST {
-        return Problem::invalid_request("the request cannot be read");
+        return Problem::invalid_request(
+            "the request cannot be read: compare it with what /docs says of this path, and send it \
+             again",
+        );
     }
     Problem::internal().caused_by(Framework(error.to_string()))
 }

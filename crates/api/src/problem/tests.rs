@@ -163,6 +163,11 @@ async fn body_timeout() {
 }
 
 #[tokio::test]
+async fn overloaded() {
+    assert_told(Problem::overloaded(), "overloaded", 503, 7900059).await;
+}
+
+#[tokio::test]
 async fn component_exists() {
     let error = ComponentError::ComponentExists { appid: appid() };
     assert_told(error, "component_exists", 409, 7900017).await;
@@ -170,9 +175,16 @@ async fn component_exists() {
 
 #[tokio::test]
 async fn path_refused() {
-    let refusal = JudgedPath::judge("/cgi-bin/component/api_query_auth").unwrap_err();
-    let body = assert_told(AuthorizerError::from(refusal), "path_refused", 403, 7900018).await;
-    assert!(body["detail"].as_str().unwrap().contains("component"));
+    for (path, ways_out) in [
+        ("/cgi-bin/component/api_query_auth", ["an interface of the component", "/docs"]),
+        ("/cgi-bin/token", ["hands out tokens", "the token is put in"]),
+        ("/a//b", ["no empty or dot segment", "letter by letter"]),
+    ] {
+        let error = AuthorizerError::from(JudgedPath::judge(path).unwrap_err());
+        let body = assert_told(error, "path_refused", 403, 7900018).await;
+        let detail = body["detail"].as_str().unwrap();
+        assert!(ways_out.iter().all(|words| detail.contains(words)), "{detail}");
+    }
 }
 
 #[tokio::test]
@@ -226,7 +238,9 @@ async fn upstream_unreachable() {
 #[tokio::test]
 async fn upstream_garbled() {
     let problem = Problem::upstream(UpstreamFault::Garbled);
-    assert_told(problem, "upstream_garbled", 502, 7900056).await;
+    let garbled = assert_told(problem, "upstream_garbled", 502, 7900056).await;
+    let error = AuthorizerError::NoAccessToken { appid: appid() };
+    assert_eq!(told(error).await.1, garbled);
 }
 
 #[tokio::test]
@@ -236,7 +250,7 @@ async fn unavailable() {
 
 #[tokio::test]
 async fn refresh_busy() {
-    let error = ComponentError::RefreshBusy { what: "component-token/cmp_1".into() };
+    let error = ComponentError::LeaseBusy { what: "component-token/cmp_1".into() };
     assert_told(error, "refresh_busy", 503, 7900058).await;
 }
 

@@ -15,6 +15,7 @@ use super::Group;
 use crate::{
     answer::Created,
     auth::{AuthorizerRead, AuthorizerWrite, TenantAuth},
+    example,
     input::Input,
     page::{self, PageView},
     problem::{Problem, Result},
@@ -26,7 +27,7 @@ pub(crate) struct AuthorizationsApi {
 
 /// Which accounts WeChat's page offers.
 #[derive(Debug, Clone, Copy, Enum)]
-#[oai(rename = "AccountKind", rename_all = "snake_case")]
+#[oai(rename = "AccountKind", rename_all = "snake_case", remote = "AccountKind")]
 enum AccountKindView {
     /// Official accounts (公众号) only.
     OfficialAccount,
@@ -81,7 +82,7 @@ struct NewAuthorization {
 impl Example for NewAuthorization {
     fn example() -> Self {
         Self {
-            component_appid: "wx1f0e2d3c4b5a6978".to_owned(),
+            component_appid: example::COMPONENT_APPID.to_owned(),
             account_kind: AccountKindView::OfficialAccount,
             appid: None,
             category_ids: Some(vec![1, 11]),
@@ -112,7 +113,7 @@ impl Example for StartedView {
         Self {
             id: "atn_01KAEXAMPLE0000000000000AB".to_owned(),
             url,
-            expires_at: example_instant(),
+            expires_at: example::instant(),
             state: StateView::Pending,
         }
     }
@@ -151,21 +152,17 @@ impl Example for AuthorizationView {
         Self {
             id: "atn_01KAEXAMPLE0000000000000AB".to_owned(),
             state: StateView::Finished,
-            authorizer_appid: Some("wx570bc396a51b8ff8".to_owned()),
+            authorizer_appid: Some(example::AUTHORIZER_APPID.to_owned()),
             account_kind: AccountKindView::OfficialAccount,
             appid: None,
             category_ids: vec![1, 11],
             return_url: Some("https://shop.example/wechat/done".to_owned()),
             reference: Some("customer-42".to_owned()),
             purpose: Some("Answer the shop's customers".to_owned()),
-            created_at: example_instant(),
-            expires_at: example_instant() + chrono::Duration::minutes(30),
+            created_at: example::instant(),
+            expires_at: example::instant() + chrono::Duration::minutes(30),
         }
     }
-}
-
-fn example_instant() -> Instant {
-    chrono::DateTime::from_timestamp(1_795_000_000, 0).expect("an instant in 2026")
 }
 
 #[OpenApi(tag = "Group::Authorizations")]
@@ -197,6 +194,7 @@ impl AuthorizationsApi {
     async fn get(
         &self,
         auth: TenantAuth<AuthorizerRead>,
+        /// The authorization.
         id: Path<String>,
     ) -> Result<Json<AuthorizationView>> {
         let id = AuthorizationId::parse(&id).map_err(|_| Problem::authorization_not_found())?;
@@ -246,26 +244,6 @@ impl TryFrom<NewAuthorization> for StartAuthorization {
     }
 }
 
-impl From<AccountKindView> for AccountKind {
-    fn from(kind: AccountKindView) -> Self {
-        match kind {
-            AccountKindView::OfficialAccount => Self::OfficialAccount,
-            AccountKindView::MiniProgram => Self::MiniProgram,
-            AccountKindView::Any => Self::Any,
-        }
-    }
-}
-
-impl From<AccountKind> for AccountKindView {
-    fn from(kind: AccountKind) -> Self {
-        match kind {
-            AccountKind::OfficialAccount => Self::OfficialAccount,
-            AccountKind::MiniProgram => Self::MiniProgram,
-            AccountKind::Any => Self::Any,
-        }
-    }
-}
-
 impl AuthorizationView {
     fn of(authorization: Authorization, is_expired: bool) -> Self {
         let (state, authorizer_appid) = match authorization.state {
@@ -295,54 +273,34 @@ impl AuthorizationView {
 
 #[cfg(test)]
 mod tests {
-    use lingpai_model::{
-        Secret,
-        clock::Entropy,
-        digest::Digest,
-        id::{ComponentId, TenantId},
-    };
     use poem_openapi::types::ToJSON as _;
 
     use super::*;
+    use crate::sample;
 
-    fn authorization(state: AuthorizationState) -> Authorization {
-        let (at, entropy) = (example_instant(), Entropy::seeded(1));
-        Authorization {
-            id: AuthorizationId::new(at, &entropy),
-            tenant_id: TenantId::new(at, &entropy),
-            component_id: ComponentId::new(at, &entropy),
-            account_kind: AccountKind::Any,
-            appid: None,
-            category_ids: vec![],
-            return_url: None,
-            reference: None,
-            purpose: None,
-            link_digest: Digest::of(&[]),
-            pre_auth_code: Secret::from("canary"),
-            state,
-            created_at: at,
-            expires_at: at,
-        }
+    fn viewed(state: AuthorizationState, is_expired: bool) -> AuthorizationView {
+        let authorization = Authorization { state, ..sample::authorization() };
+        AuthorizationView::of(authorization, is_expired)
     }
 
     #[test]
     fn the_account_is_told_only_to_its_owner() {
         let appid = Appid::parse("wx1").unwrap();
-        let at = example_instant();
+        let at = example::instant();
         let finished = AuthorizationState::Finished { authorizer_appid: appid.clone(), at };
-        let view = AuthorizationView::of(authorization(finished), false);
+        let view = viewed(finished, false);
         assert_eq!(
             (view.state, view.authorizer_appid.as_deref()),
             (StateView::Finished, Some("wx1"))
         );
         let elsewhere = AuthorizationState::OwnedElsewhere { authorizer_appid: appid, at };
-        let view = AuthorizationView::of(authorization(elsewhere), false);
+        let view = viewed(elsewhere, false);
         assert_eq!((view.state, view.authorizer_appid), (StateView::OwnedElsewhere, None));
     }
 
     #[test]
     fn what_is_absent_is_left_out_and_secrets_never_come_out() {
-        let view = AuthorizationView::of(authorization(AuthorizationState::Pending), true);
+        let view = viewed(AuthorizationState::Pending, true);
         let json = view.to_json_string();
         assert!(json.contains("\"state\":\"expired\""));
         assert!(!json.contains("authorizer_appid") && !json.contains("canary"), "{json}");

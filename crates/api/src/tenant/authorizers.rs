@@ -13,6 +13,7 @@ use poem_openapi::{
 use super::Group;
 use crate::{
     auth::{AuthorizerRead, TenantAuth},
+    example,
     page::{self, PageView},
     problem::{Problem, Result},
     token::TokenHealthView,
@@ -54,7 +55,7 @@ enum ProfileKindView {
 
 /// A permission set (权限集) that was granted.
 #[derive(Debug, Object)]
-#[oai(rename = "PermissionSet")]
+#[oai(rename = "PermissionSet", example)]
 struct PermissionSetView {
     /// Its number, as in WeChat's `func_info`.
     id: u32,
@@ -64,6 +65,12 @@ struct PermissionSetView {
     /// Its name in English; null if WeChat has published none.
     #[oai(nullable)]
     name_en: Option<String>,
+}
+
+impl Example for PermissionSetView {
+    fn example() -> Self {
+        permission_set(1)
+    }
 }
 
 /// An account that granted rights. What it tells of itself is text of others: escape it.
@@ -113,10 +120,9 @@ struct AuthorizerView {
 
 impl Example for AuthorizerView {
     fn example() -> Self {
-        let granted_at = chrono::DateTime::from_timestamp(1_795_000_000, 0).unwrap_or_default();
         Self {
-            appid: "wx570bc396a51b8ff8".to_owned(),
-            component_appid: "wx1f0e2d3c4b5a6978".to_owned(),
+            appid: example::AUTHORIZER_APPID.to_owned(),
+            component_appid: example::COMPONENT_APPID.to_owned(),
             connection: ConnectionView::Component,
             state: StateView::Active,
             kind: Some(ProfileKindView::OfficialAccount),
@@ -127,8 +133,8 @@ impl Example for AuthorizerView {
             signature: None,
             head_img: Some("https://wx.qlogo.cn/mmopen/0".to_owned()),
             qrcode_url: Some("https://mmbiz.qpic.cn/mmbiz_jpg/0".to_owned()),
-            func_info: vec![permission_set(1)],
-            granted_at,
+            func_info: vec![PermissionSetView::example()],
+            granted_at: example::instant(),
             token: Some(TokenHealthView::example()),
         }
     }
@@ -143,6 +149,7 @@ impl AuthorizersApi {
     async fn get(
         &self,
         auth: TenantAuth<AuthorizerRead>,
+        /// The account's appid.
         appid: Path<String>,
     ) -> Result<Json<AuthorizerView>> {
         let appid = Appid::parse(&appid).map_err(|_| Problem::authorizer_not_found())?;

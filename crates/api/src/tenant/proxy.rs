@@ -3,8 +3,9 @@
 //! A plain handler, because OpenAPI cannot describe a catch-all path; its operations are written
 //! into the document by hand. The raw path is cut here, never a decoded parameter.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
+use futures_util::StreamExt as _;
 use lingpai_authorizer::{Proxy, ProxyRequest};
 use lingpai_model::Appid;
 use poem::{Body, Endpoint, Request, Response, endpoint::BoxEndpoint, http::Method};
@@ -19,21 +20,16 @@ use poem_openapi::{
 use super::Group;
 use crate::{
     auth::{TenantAuth, WechatCall},
-    middleware::until_silent,
     problem::Problem,
     spec::TENANT_PATH,
 };
 
 /// `ANY /v1/authorizers/{appid}/proxy/{path…}`.
-pub(crate) struct ProxyCalls {
-    proxy: Proxy,
-    /// How long a body may be silent before the call is given up.
-    silence: Duration,
-}
+pub(crate) struct ProxyCalls(Proxy);
 
 impl ProxyCalls {
-    pub(crate) fn new(proxy: Proxy, silence: Duration) -> Self {
-        Self { proxy, silence }
+    pub(crate) fn new(proxy: Proxy) -> Self {
+        Self(proxy)
     }
 }
 
@@ -50,9 +46,10 @@ impl Endpoint for ProxyCalls {
             raw_path: raw_path.to_owned(),
             raw_query: request.uri().query().unwrap_or_default().to_owned(),
             headers: request.headers().clone(),
-            body: until_silent(request.take_body(), self.silence),
+            body: request.take_body().into_bytes_stream().boxed(),
         };
-        let answer = self.proxy.call(auth.scope(), &appid, call).await.map_err(Problem::from)?;
+        let Self(proxy) = self;
+        let answer = proxy.call(auth.scope(), &appid, call).await.map_err(Problem::from)?;
         let mut response = Response::builder().status(answer.status).finish();
         *response.headers_mut() = answer.headers;
         response.set_body(Body::from_bytes_stream(answer.body));
@@ -109,8 +106,8 @@ const DESCRIPTION: &str = "`path` is WeChat's own path with all its slashes, for
     are WeChat's too, without any access token: the authorizer's is put in. The answer comes back \
     as WeChat gave it, so an error of WeChat's is mostly status 200 with an `errcode`. A token that \
     WeChat calls stale is refreshed and the call made once more. The component's own interfaces and \
-    those that hand out tokens are refused. Other methods are passed on as well. Needs the scope \
-    `wechat:call`.";
+    those that tell a token are refused. Other methods are passed on as well, save TRACE and \
+    CONNECT. Needs the scope `wechat:call`.";
 
 fn operation(
     method: Method,

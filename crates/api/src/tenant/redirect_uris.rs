@@ -14,13 +14,27 @@ pub(crate) struct RedirectUrisApi {
     pub(super) redirect_uris: RedirectUris,
 }
 
+/// An address to register.
+#[derive(Debug, Object)]
+#[oai(rename = "NewRedirectUri", example)]
+struct NewRedirectUri {
+    /// An absolute https address as a browser writes it, without fragment and user name. Plain http
+    /// is allowed on localhost.
+    #[oai(validator(min_length = 1, max_length = 512))]
+    uri: String,
+}
+
+impl Example for NewRedirectUri {
+    fn example() -> Self {
+        Self { uri: RedirectUriView::example().uri }
+    }
+}
+
 /// An address that people may be sent back to, compared letter by letter.
 #[derive(Debug, Object)]
 #[oai(rename = "RedirectUri", example)]
 struct RedirectUriView {
-    /// An absolute https address as a browser writes it, without fragment and user name. Plain http
-    /// is allowed on localhost.
-    #[oai(validator(min_length = 1, max_length = 512))]
+    /// The address.
     uri: String,
 }
 
@@ -40,11 +54,11 @@ impl RedirectUrisApi {
     async fn register(
         &self,
         auth: TenantAuth<AuthorizerWrite>,
-        input: Input<RedirectUriView>,
+        input: Input<NewRedirectUri>,
     ) -> Result<Created<RedirectUriView>> {
-        let Input(view) = input;
-        self.redirect_uris.register(auth.scope(), &view.uri).await?;
-        Ok(Created(view))
+        let Input(NewRedirectUri { uri }) = input;
+        self.redirect_uris.register(auth.scope(), &uri).await?;
+        Ok(Created(RedirectUriView { uri }))
     }
 
     /// List the registered redirect URIs.

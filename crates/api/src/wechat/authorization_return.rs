@@ -1,5 +1,5 @@
 //! Where WeChat sends the administrator's browser back to. It hands in its code, binds nothing, and
-//! shows what became of the authorization.
+//! goes on to the same address without the code, which shows what became of the authorization.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(crate) struct ReturnPage(pub(super) AuthorizationPages);
 /// What the address brings back.
 #[derive(Debug)]
 enum Brought {
-    /// Nothing: a page that refreshes itself.
+    /// Nothing: the clean address, or a page there that refreshes itself.
     Nothing,
     /// A return without a code.
     NoCode,
@@ -49,53 +49,69 @@ impl Endpoint for ReturnPage {
         let Some(link) = &visit.link else {
             return Ok(pages.show(&Outcome::UnknownLink, &visit)?);
         };
-        let brought = Brought::read(request.uri().query().unwrap_or_default());
-        let came_without_code = matches!(brought, Brought::NoCode);
-        let cookie = ReturnCookie::of(link, pages.is_https());
-        let was_taken = self.hand_in(link, brought, cookie.read(&request)).await;
-        let page = match pages.authorizations().page(link).await {
-            Ok(page) => page,
-            Err(error) => return Ok(pages.show_failure(&error, &visit)?),
-        };
-        let outcome = Outcome::of(&page);
-        let mut answer = match (outcome, return_address(&page)) {
-            (Some(_), Some(address)) => see_other(&address),
-            (Some(outcome), None) => pages.show(&outcome, &visit)?,
-            (None, _) if came_without_code => pages.show(&Outcome::NoCode, &visit)?,
-            (None, _) => pages.show(&Outcome::Waiting, &visit)?,
-        };
-        if was_taken {
-            set_cookie(&mut answer, &cookie.clear());
+        match Brought::read(request.uri().query().unwrap_or_default()) {
+            Brought::Nothing => self.present(link, &Outcome::Waiting, &visit).await,
+            Brought::NoCode => self.present(link, &Outcome::NoCode, &visit).await,
+            Brought::Code { state, code: authorization_code } => {
+                let cookie = ReturnCookie::of(link, pages.is_https());
+                let taken = match (state, cookie.read(&request)) {
+                    (Some(state), Some(cookie)) => {
+                        self.hand_in(link, Return { state, cookie, authorization_code }).await
+                    }
+                    _ => Taken::No,
+                };
+                let mut answer = to_clean_address(link, taken, &cookie);
+                visit.remember_language(&mut answer);
+                Ok(answer)
+            }
         }
-        Ok(answer)
     }
 }
 
+/// Whether a code was handed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Yes,
+    No,
+}
+
 impl ReturnPage {
-    /// Hands the code in, if there is one and the browser is the one that left. Whatever becomes of
-    /// it, the state of the authorization is shown: WeChat's push may bring the same code.
-    async fn hand_in(&self, link: &LinkToken, brought: Brought, cookie: Option<LinkToken>) -> bool {
-        let (Brought::Code { state: Some(state), code: authorization_code }, Some(cookie)) =
-            (brought, cookie)
-        else {
-            return false;
-        };
-        let brought = Return { state, cookie, authorization_code };
+    /// Hands the code in, if the browser is the one that left. Whatever becomes of it, the state of
+    /// the authorization is shown: WeChat's push may bring the same code.
+    async fn hand_in(&self, link: &LinkToken, brought: Return) -> Taken {
         let Self(pages) = self;
         match timeout(EXCHANGE_WAIT, pages.authorizations().take_return(link, brought)).await {
-            Ok(Ok(was_taken)) => was_taken,
-            Ok(Err(Error::LinkUnknown)) => false,
+            Ok(Ok(true)) => Taken::Yes,
+            Ok(Ok(false) | Err(Error::LinkUnknown)) => Taken::No,
             Ok(Err(error)) => {
                 tracing::warn!(
                     error = %error,
                     "a browser's return from WeChat could not be taken to its end"
                 );
-                false
+                Taken::No
             }
             Err(_) => {
                 tracing::info!("a browser's return waits for an exchange that is still under way");
-                true
+                Taken::Yes
             }
+        }
+    }
+
+    /// What became of the authorization, or `meanwhile` while that is open.
+    async fn present(
+        &self,
+        link: &LinkToken,
+        meanwhile: &Outcome,
+        visit: &Visit,
+    ) -> poem::Result<Response> {
+        let Self(pages) = self;
+        let page = match pages.authorizations().page(link).await {
+            Ok(page) => page,
+            Err(error) => return Ok(pages.show_failure(&error, visit)?),
+        };
+        match return_address(&page) {
+            Some(address) => Ok(see_other(address.as_str())),
+            None => Ok(pages.show(Outcome::of(&page).as_ref().unwrap_or(meanwhile), visit)?),
         }
     }
 }
@@ -133,35 +149,38 @@ fn return_address(page: &AuthorizationPage) -> Option<Url> {
     Some(address)
 }
 
-fn see_other(address: &Url) -> Response {
-    Response::builder()
-        .status(StatusCode::SEE_OTHER)
-        .header(header::LOCATION, address.as_str())
-        .finish()
+/// Leads on to this page without a query: neither the code nor the state stays in the address bar,
+/// in the history, or in what a reload sends.
+fn to_clean_address(link: &LinkToken, taken: Taken, cookie: &ReturnCookie) -> Response {
+    let mut answer = see_other(&format!("/authorize/{}/return", link.expose_text()));
+    if taken == Taken::Yes {
+        set_cookie(&mut answer, &cookie.clear());
+    }
+    answer
+}
+
+fn see_other(address: &str) -> Response {
+    Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, address).finish()
 }
 
 #[cfg(test)]
 mod tests {
-    use lingpai_model::{
-        Appid,
-        authorization::{AccountKind, Authorization},
-        clock::Entropy,
-        digest::Digest,
-        id::{AuthorizationId, ComponentId, TenantId},
-    };
+    use lingpai_model::{Appid, authorization::Authorization, clock::Entropy};
 
     use super::*;
+    use crate::sample;
 
     #[test]
     fn a_refresh_a_refusal_and_a_code_are_told_apart() {
         let state = LinkToken::draw(&Entropy::seeded(1));
-        let query = |code: &str| format!("state={}&auth_code={code}&expires_in=600", state.text());
+        let query =
+            |code: &str| format!("state={}&auth_code={code}&expires_in=600", state.expose_text());
         assert!(matches!(Brought::read(""), Brought::Nothing));
         assert!(matches!(Brought::read("lang=en"), Brought::Nothing));
         assert!(matches!(Brought::read(&query("")), Brought::NoCode));
         match Brought::read(&query("queryauthcode%40%40%40x")) {
             Brought::Code { state: Some(read), code } => {
-                assert_eq!(read.text(), state.text());
+                assert_eq!(read.expose_text(), state.expose_text());
                 assert_eq!(code, Secret::from("queryauthcode@@@x"));
             }
             other => panic!("{other:?}"),
@@ -170,30 +189,29 @@ mod tests {
         assert!(matches!(forged, Brought::Code { state: None, .. }));
     }
 
-    fn page(state: AuthorizationState, return_url: Option<&str>) -> AuthorizationPage {
-        let (at, entropy) = (chrono::DateTime::UNIX_EPOCH, Entropy::seeded(1));
-        AuthorizationPage {
-            authorization: Authorization {
-                id: AuthorizationId::new(at, &entropy),
-                tenant_id: TenantId::new(at, &entropy),
-                component_id: ComponentId::new(at, &entropy),
-                account_kind: AccountKind::Any,
-                appid: None,
-                category_ids: vec![],
-                return_url: return_url.map(str::to_owned),
-                reference: Some("a&b=c".to_owned()),
-                purpose: None,
-                link_digest: Digest::of(&[]),
-                pre_auth_code: Secret::from("canary"),
-                state,
-                created_at: at,
-                expires_at: at,
-            },
-            component_name: String::new(),
-            tenant_name: String::new(),
-            authorizer_name: Some("canary".to_owned()),
-            is_expired: false,
+    #[test]
+    fn a_code_leaves_the_address_whatever_became_of_it() {
+        let link = LinkToken::draw(&Entropy::seeded(1));
+        let cookie = ReturnCookie::of(&link, true);
+        for (taken, cookies) in [(Taken::Yes, vec![cookie.clear()]), (Taken::No, vec![])] {
+            let answer = to_clean_address(&link, taken, &cookie);
+            assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+            let clean = format!("/authorize/{}/return", link.expose_text());
+            assert_eq!(answer.header("location"), Some(clean.as_str()));
+            let set: Vec<_> =
+                answer.headers().get_all(header::SET_COOKIE).into_iter().cloned().collect();
+            assert_eq!(set, cookies, "{taken:?}");
         }
+    }
+
+    fn page(state: AuthorizationState, return_url: Option<&str>) -> AuthorizationPage {
+        let page = sample::page(Authorization {
+            return_url: return_url.map(str::to_owned),
+            reference: Some("a&b=c".to_owned()),
+            state,
+            ..sample::authorization()
+        });
+        AuthorizationPage { authorizer_name: Some("canary".to_owned()), ..page }
     }
 
     #[test]

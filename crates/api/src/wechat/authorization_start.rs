@@ -112,41 +112,26 @@ fn qr_code(url: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use lingpai_model::{
-        Secret,
-        authorization::{Authorization, AuthorizationState, LinkToken},
+        authorization::{Authorization, LinkToken},
         clock::Entropy,
-        digest::Digest,
-        id::{AuthorizationId, ComponentId, TenantId},
     };
     use url::Url;
 
     use super::*;
+    use crate::sample;
 
     const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&";
 
     fn page_of_hostile_names() -> AuthorizationPage {
-        let (at, entropy) = (chrono::DateTime::UNIX_EPOCH, Entropy::seeded(1));
+        let page = sample::page(Authorization {
+            category_ids: vec![1, 999],
+            purpose: Some(HOSTILE.to_owned()),
+            ..sample::authorization()
+        });
         AuthorizationPage {
-            authorization: Authorization {
-                id: AuthorizationId::new(at, &entropy),
-                tenant_id: TenantId::new(at, &entropy),
-                component_id: ComponentId::new(at, &entropy),
-                account_kind: AccountKind::Any,
-                appid: None,
-                category_ids: vec![1, 999],
-                return_url: None,
-                reference: None,
-                purpose: Some(HOSTILE.to_owned()),
-                link_digest: Digest::of(&[]),
-                pre_auth_code: Secret::from("canary"),
-                state: AuthorizationState::Pending,
-                created_at: at,
-                expires_at: at,
-            },
             component_name: HOSTILE.to_owned(),
             tenant_name: HOSTILE.to_owned(),
-            authorizer_name: None,
-            is_expired: false,
+            ..page
         }
     }
 

@@ -7,7 +7,7 @@ use lingpai_callback::{ComponentPushes, Refusal};
 use poem::{Endpoint, Request, Response, http::StatusCode};
 use tokio::time::timeout;
 
-use crate::middleware::Cause;
+use crate::middleware::{Cause, Pool};
 
 /// The most that a push may have, in bytes.
 const MAX_PUSH_BYTES: usize = 256 * 1024;
@@ -16,6 +16,7 @@ const MAX_PUSH_BYTES: usize = 256 * 1024;
 #[derive(Clone)]
 pub(crate) struct ComponentEvents {
     pushes: ComponentPushes,
+    pool: Pool,
     /// From the first byte to the answer. What is not committed by then WeChat shall repeat.
     budget: Duration,
 }
@@ -24,8 +25,8 @@ pub(crate) struct ComponentEvents {
 pub(crate) struct UrlCheck(ComponentEvents);
 
 impl ComponentEvents {
-    pub(crate) fn new(pushes: ComponentPushes, budget: Duration) -> Self {
-        Self { pushes, budget }
+    pub(crate) fn new(pushes: ComponentPushes, pool: Pool, budget: Duration) -> Self {
+        Self { pushes, pool, budget }
     }
 
     pub(crate) fn url_check(self) -> UrlCheck {
@@ -33,6 +34,7 @@ impl ComponentEvents {
     }
 
     async fn accept(&self, mut request: Request) -> Result<&'static str, Refusal> {
+        let _seat = self.pool.seat().await;
         // Too large or broken off looks like everything else that does not verify; the budget around
         // all of this is also the body's deadline.
         let body = request.take_body().into_bytes_limit(MAX_PUSH_BYTES).await;

@@ -9,6 +9,9 @@ use poem::{
 
 use crate::problem::Problem;
 
+/// What pages are made of.
+pub(super) const CONTENT_TYPE: &str = "text/html; charset=utf-8";
+
 /// What WeChat may learn of where a browser comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Referrer {
@@ -49,7 +52,7 @@ pub(super) fn page(
     );
     Ok(Response::builder()
         .status(status)
-        .content_type("text/html; charset=utf-8")
+        .content_type(CONTENT_TYPE)
         .header(header::CONTENT_SECURITY_POLICY, policy)
         .header(
             header::REFERRER_POLICY,

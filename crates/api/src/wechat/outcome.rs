@@ -69,7 +69,7 @@ impl Outcome {
         entropy: &Entropy,
     ) -> Result<Response, Problem> {
         let nonce = Nonce::draw(entropy);
-        let start = link.map(|link| format!("/authorize/{}", link.text()));
+        let start = link.map(|link| format!("/authorize/{}", link.expose_text()));
         let words = self.words(language);
         let template = OutcomeTemplate {
             language,

@@ -11,8 +11,8 @@ use poem::{Request, Response};
 use url::Url;
 
 use super::{
-    authorization_return::ReturnPage, authorization_start::StartPage, html::set_cookie,
-    language::Language, outcome::Outcome,
+    authorization_head::PageHead, authorization_return::ReturnPage, authorization_start::StartPage,
+    html::set_cookie, language::Language, outcome::Outcome,
 };
 use crate::{
     middleware::{Cause, RequestId},
@@ -52,6 +52,11 @@ impl AuthorizationPages {
         ReturnPage(self)
     }
 
+    /// `HEAD` on both.
+    pub(crate) fn head(self) -> PageHead {
+        PageHead(self)
+    }
+
     pub(super) fn authorizations(&self) -> &Authorizations {
         &self.inner.authorizations
     }
@@ -72,7 +77,7 @@ impl AuthorizationPages {
     /// The address of a start page as another device would open it.
     pub(super) fn start_url(&self, link: &LinkToken) -> String {
         let base = self.inner.public_url.as_str().trim_end_matches('/');
-        format!("{base}/authorize/{}", link.text())
+        format!("{base}/authorize/{}", link.expose_text())
     }
 
     /// The page for `outcome`.
@@ -93,6 +98,7 @@ impl AuthorizationPages {
             | Error::AuthorizerNotFound { .. }
             | Error::Revoked { .. }
             | Error::NoApiPermission { .. }
+            | Error::NoAccessToken { .. }
             | Error::PathRefused(_)
             | Error::Component(_)
             | Error::Shared(_)

@@ -22,7 +22,10 @@ impl ReturnCookie {
             // Without TLS browsers refuse the prefix, but take a path.
             Self {
                 name: format!("lingpai-return-{suffix}"),
-                attributes: format!("Path=/authorize/{}; HttpOnly; SameSite=Lax", link.text()),
+                attributes: format!(
+                    "Path=/authorize/{}; HttpOnly; SameSite=Lax",
+                    link.expose_text()
+                ),
             }
         }
     }
@@ -30,7 +33,7 @@ impl ReturnCookie {
     /// Keeps `state` for `max_age_secs`.
     pub(super) fn keep(&self, state: &LinkToken, max_age_secs: i64) -> String {
         let Self { name, attributes } = self;
-        format!("{name}={}; Max-Age={max_age_secs}; {attributes}", state.text())
+        format!("{name}={}; Max-Age={max_age_secs}; {attributes}", state.expose_text())
     }
 
     /// Takes the cookie back.
@@ -69,7 +72,10 @@ mod tests {
             let pair = set.split(';').next().unwrap();
             let request = Request::builder().header(COOKIE, format!("a=b; {pair}; c")).finish();
             let read = ReturnCookie::of(&link, is_https).read(&request);
-            assert_eq!(read.map(|read| read.text().to_owned()).as_deref(), Some(state.text()));
+            assert_eq!(
+                read.map(|read| read.expose_text().to_owned()).as_deref(),
+                Some(state.expose_text())
+            );
             assert!(ReturnCookie::of(&other, is_https).read(&request).is_none());
         }
     }

@@ -17,6 +17,7 @@ mod wire;
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    process,
     sync::Arc,
     time::Duration,
 };
@@ -45,6 +46,9 @@ const FULL_LOAD: Duration = Duration::from_secs(3);
 
 /// How many requests are sent at a fixed pace: two seconds of them.
 const CALM_REQUESTS: usize = 2 * CALM_PACE as usize;
+
+/// How long is looked at what the machine does by itself, before each round.
+const LOOK_AROUND: Duration = Duration::from_millis(500);
 
 /// How long a fresh service is left alone before its memory is looked at.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -85,6 +89,8 @@ struct Figures {
     idle_mb: Vec<f64>,
     after_pushes_mb: Vec<f64>,
     after_calls_mb: Vec<f64>,
+    /// What other programs used before each round, in cores.
+    others: Vec<f64>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -129,6 +135,9 @@ async fn measure(folder: &Path, rounds: usize) -> Result<Figures> {
 
     let mut figures = Figures::default();
     for round in 1..=rounds {
+        let around = Watch::start(process::id())?;
+        sleep(LOOK_AROUND).await;
+        figures.others.push(around.stop()?.rest);
         step(&format!("round {round} of {rounds}: pushes"));
         let (sample, _) = take_pushes(&answering.address, answering.id(), &prepared).await?;
         figures.answer.push(sample);

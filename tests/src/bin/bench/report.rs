@@ -37,7 +37,8 @@ pub(crate) fn tables(wire: &[Wire], figures: &Figures, rounds: usize) -> Result<
     let mut text = String::new();
     writeln!(
         text,
-        "{}, {rounds} rounds, {CONNECTIONS} kept-alive connections, on {}. nginx {}, {}{}.\n",
+        "{}, {rounds} rounds, {CONNECTIONS} kept-alive connections, on {}. nginx {}, {}{}. Other \
+         programs used {:.1} cores when the rounds began.\n",
         SystemClock.now().format("%Y-%m-%d"),
         machine::describe()?,
         nginx::version()?,
@@ -47,6 +48,7 @@ pub(crate) fn tables(wire: &[Wire], figures: &Figures, rounds: usize) -> Result<
         } else {
             format!(", {}", first_line("psql", &["--version"]))
         },
+        median(figures.others.iter().copied()),
     )?;
     in_one_process(&mut text, wire)?;
     durable_pushes(&mut text, figures)?;
