@@ -25,7 +25,10 @@ const EXPOSED: &[(&str, &str)] = &[
     ("crates/api/src/admin/api_keys.rs", "a new API key is handed out, once"),
     ("crates/api/src/wechat/authorization_return.rs", "the browser goes on within its own link"),
     ("crates/api/src/wechat/outcome.rs", "the page leads on within its own link"),
-    ("crates/api/src/wechat/pages.rs", "the page leads on within its own link, also by its QR code"),
+    (
+        "crates/api/src/wechat/pages.rs",
+        "the page leads on within its own link, also by its QR code",
+    ),
     ("crates/api/src/wechat/return_cookie.rs", "the state goes into the browser's cookie"),
     ("crates/server/src/cli.rs", "a new operator key is printed, once"),
     ("crates/server/src/database.rs", "the URL goes into the connection"),

@@ -5,34 +5,25 @@ use std::{fs, path::Path};
 use anyhow::Result;
 use lingpai_emulator::{Emulator, EmulatorConfig, Fault, FaultKind, Kill};
 use lingpai_tests::{
-    people::{Administrator, Component, Program},
-    processes::{Start, eventually},
+    people::{Administrator, Program},
+    processes::eventually,
+    site::Site,
     world::SHOP,
 };
 use reqwest::header::LOCATION;
 use serde_json::json;
-use tempfile::TempDir;
 
 /// Every secret of the emulator's world, and everything it mints, contains this word.
 const CANARY: &str = "CANARY";
 
 #[tokio::test]
 async fn no_secret_is_found_in_clear() -> Result<()> {
-    let config = EmulatorConfig::for_tests();
-    let component = Component::of(&config);
-    let emulator = Emulator::start(config).await?;
-    let dir = TempDir::new()?;
     let loud = [("LINGPAI_LOG__LEVEL", "trace")];
-    let start = Start::service(dir.path(), &emulator.base_url().parse()?, &loud)?;
-    let mut process = start.run().await?;
-    let key = start.command(&["operator-key", "create", "test"])?;
-    let operator = Program::new(process.url.clone(), key.trim());
-
-    let mut answers = Vec::new();
-    let registered = operator.register(&component).await?;
-    emulator.set_events_url(&registered.field("events_url")?);
-    answers.push(registered.text);
-    assert!(emulator.push_ticket().await.is_accepted());
+    let mut site = Site::open(EmulatorConfig::for_tests(), &loud).await?;
+    let Site { emulator, component, operator, start, dir, process } = &mut site;
+    emulator.push_ticket().await;
+    let shown = format!("/admin/v1/components/{}", component.appid);
+    let mut answers = vec![operator.get(&shown).await?.text];
     let (_, tenant) = operator.create_tenant("花店").await?;
     let (_, link) = tenant.start_authorization(&component.appid).await?;
     let mut administrator = Administrator::new("zh");
@@ -47,7 +38,7 @@ async fn no_secret_is_found_in_clear() -> Result<()> {
     })
     .await?;
 
-    answers.extend(call_everything(&emulator, &operator, &tenant).await?);
+    answers.extend(call_everything(emulator, operator, &tenant).await?);
     answers.push(start.command(&["doctor"]).unwrap_or_default());
     answers.push(start.command(&["config", "print"])?);
     process.kill()?;
@@ -58,7 +49,7 @@ async fn no_secret_is_found_in_clear() -> Result<()> {
     let master_key = fs::read_to_string(dir.path().join("master.key"))?;
     let master_key = master_key.trim().rsplit(':').next().unwrap_or_default().to_owned();
     let link_token = link.path().rsplit('/').next().unwrap_or_default().to_owned();
-    let secrets = [CANARY, key.trim(), tenant.key(), &link_token, &master_key];
+    let secrets = [CANARY, operator.key(), tenant.key(), &link_token, &master_key];
     let mut looked_at = 0;
     for entry in fs::read_dir(dir.path())? {
         let path = entry?.path();

@@ -6,59 +6,46 @@
 //! the process is killed before it learns of it.
 
 use anyhow::Result;
-use lingpai_emulator::{Emulator, EmulatorConfig, Fault, FaultKind, PushOrder};
+use lingpai_emulator::{EmulatorConfig, Fault, FaultKind, PushOrder};
 use lingpai_tests::{
-    people::{Administrator, Component, Program},
-    processes::{Process, Start, eventually},
+    people::{Administrator, Program},
+    processes::eventually,
+    site::Site,
     world::SHOP,
 };
-use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 const QUERY_AUTH: &str = "/cgi-bin/component/api_query_auth";
 const AUTHORIZER_INFO: &str = "/cgi-bin/component/api_get_authorizer_info";
 const COMPONENT_TOKEN: &str = "/cgi-bin/component/api_component_token";
 
-/// A service as a process, ready to authorize.
-struct Site {
-    emulator: Emulator,
-    start: Start,
-    process: Process,
+/// A site with a ticket and a tenant, ready to authorize.
+struct Ready {
+    site: Site,
     tenant: Program,
-    component_appid: String,
-    _dir: TempDir,
 }
 
-impl Site {
+impl Ready {
     async fn open(order: PushOrder) -> Result<Self> {
         let mut config = EmulatorConfig::for_tests();
         config.switches.push_order = order;
         // A push that meets a dead process is repeated, as WeChat does.
         config.push.pauses_ms = vec![500, 1000, 2000, 4000, 8000, 16_000];
-        let component = Component::of(&config);
-        let emulator = Emulator::start(config).await?;
-        let dir = TempDir::new()?;
-        let start = Start::service(dir.path(), &emulator.base_url().parse()?, &[])?;
-        let process = start.run().await?;
-        let key = start.command(&["operator-key", "create", "test"])?;
-        let operator = Program::new(process.url.clone(), key.trim());
-        let registered = operator.register(&component).await?;
-        emulator.set_events_url(&registered.field("events_url")?);
-        anyhow::ensure!(emulator.push_ticket().await.is_accepted(), "the ticket was not taken");
-        let (_, tenant) = operator.create_tenant("花店").await?;
-        let component_appid = component.appid;
-        Ok(Self { emulator, start, process, tenant, component_appid, _dir: dir })
+        let site = Site::open(config, &[]).await?;
+        site.push_ticket().await?;
+        let (_, tenant) = site.operator.create_tenant("花店").await?;
+        Ok(Self { site, tenant })
     }
 
     fn hold(&self, path: &str) {
-        self.emulator.set_fault(Fault::new(path, FaultKind::Hold));
+        self.site.emulator.set_fault(Fault::new(path, FaultKind::Hold));
     }
 
     async fn kill_and_restart(&mut self) -> Result<()> {
-        self.process.kill()?;
-        self.emulator.clear_faults();
-        self.emulator.release(None);
-        self.process = self.start.run().await?;
+        self.site.process.kill()?;
+        self.site.emulator.clear_faults();
+        self.site.emulator.release(None);
+        self.site.process = self.site.start.run().await?;
         Ok(())
     }
 
@@ -70,8 +57,8 @@ impl Site {
             Ok(self.tenant.get(&path).await?.status.is_success().then_some(()))
         })
         .await?;
-        self.emulator.advance_clock(std::time::Duration::from_secs(3 * 60 * 60));
-        anyhow::ensure!(self.emulator.push_ticket().await.is_accepted(), "no new ticket");
+        self.site.emulator.advance_clock(std::time::Duration::from_secs(3 * 60 * 60));
+        self.site.push_ticket().await?;
         let answer = self.tenant.get(&format!("{path}/proxy/cgi-bin/user/get")).await?;
         assert_eq!(answer.json["total"], 2, "{}", answer.text);
         Ok(())
@@ -80,23 +67,23 @@ impl Site {
 
 /// Authorizes, kills the process while the answer of `path` is held, restarts it and looks.
 async fn killed_while_waiting_for(path: &'static str, order: PushOrder) -> Result<()> {
-    let mut site = Site::open(order).await?;
-    let (_, link) = site.tenant.start_authorization(&site.component_appid).await?;
+    let mut ready = Ready::open(order).await?;
+    let (_, link) = ready.tenant.start_authorization(&ready.site.component.appid).await?;
     let mut administrator = Administrator::new("zh");
     let page = administrator.open_start_page(&link).await?;
-    site.hold(path);
+    ready.hold(path);
     let back = administrator.consent(&page, SHOP).await?;
     let mut browser = JoinSet::new();
     if order == PushOrder::RedirectFirst {
         browser.spawn(async move { administrator.open(&back).await.map(drop) });
     }
-    site.emulator.wait_until(|wechat| !wechat.held().is_empty()).await;
-    site.kill_and_restart().await?;
+    ready.site.emulator.wait_until(|wechat| !wechat.held().is_empty()).await;
+    ready.kill_and_restart().await?;
     browser.abort_all();
     if order == PushOrder::RedirectFirst {
-        site.emulator.flush_pushes().await;
+        ready.site.emulator.flush_pushes().await;
     }
-    site.authorizer_is_there().await
+    ready.authorizer_is_there().await
 }
 
 #[tokio::test]
@@ -121,42 +108,44 @@ async fn killed_after_the_refresh_token_was_stored_for_the_browser() -> Result<(
 
 #[tokio::test]
 async fn killed_while_the_component_token_was_on_its_way() -> Result<()> {
-    let mut site = Site::open(PushOrder::PushFirst).await?;
-    site.hold(COMPONENT_TOKEN);
+    let mut ready = Ready::open(PushOrder::PushFirst).await?;
+    ready.hold(COMPONENT_TOKEN);
     let mut callers = JoinSet::new();
-    let (tenant, appid) = (site.tenant.clone(), site.component_appid.clone());
+    let (tenant, appid) = (ready.tenant.clone(), ready.site.component.appid.clone());
     callers.spawn(async move { tenant.start_authorization(&appid).await.map(drop) });
-    site.emulator.wait_until(|wechat| !wechat.held().is_empty()).await;
-    site.kill_and_restart().await?;
+    ready.site.emulator.wait_until(|wechat| !wechat.held().is_empty()).await;
+    ready.kill_and_restart().await?;
     let link = eventually("an authorization can be started", async || {
-        Ok(site.tenant.start_authorization(&site.component_appid).await.ok())
+        Ok(ready.tenant.start_authorization(&ready.site.component.appid).await.ok())
     })
     .await?
     .1;
     Administrator::new("zh").authorize(&link, SHOP).await?;
-    site.authorizer_is_there().await
+    ready.authorizer_is_there().await
 }
 
 #[tokio::test]
 async fn killed_right_after_the_push_was_answered() -> Result<()> {
-    let mut site = Site::open(PushOrder::PushFirst).await?;
-    let (_, link) = site.tenant.start_authorization(&site.component_appid).await?;
+    let mut ready = Ready::open(PushOrder::PushFirst).await?;
+    let (_, link) = ready.tenant.start_authorization(&ready.site.component.appid).await?;
     let page = Administrator::new("zh").open_start_page(&link).await?;
-    let consent = site.emulator.consent(page.desktop.as_str(), SHOP, &[]);
+    let consent = ready.site.emulator.consent(page.desktop.as_str(), SHOP, &[]);
     consent.await?;
-    site.kill_and_restart().await?;
-    site.authorizer_is_there().await
+    ready.kill_and_restart().await?;
+    ready.authorizer_is_there().await
 }
 
 #[tokio::test]
 async fn killed_before_the_push_came() -> Result<()> {
-    let mut site = Site::open(PushOrder::PushFirst).await?;
-    let (_, link) = site.tenant.start_authorization(&site.component_appid).await?;
+    let mut ready = Ready::open(PushOrder::PushFirst).await?;
+    let (_, link) = ready.tenant.start_authorization(&ready.site.component.appid).await?;
     let page = Administrator::new("zh").open_start_page(&link).await?;
-    site.process.kill()?;
-    let (consented, restarted) =
-        tokio::join!(site.emulator.consent(page.desktop.as_str(), SHOP, &[]), site.start.run());
+    ready.site.process.kill()?;
+    let (consented, restarted) = tokio::join!(
+        ready.site.emulator.consent(page.desktop.as_str(), SHOP, &[]),
+        ready.site.start.run()
+    );
     consented?;
-    site.process = restarted?;
-    site.authorizer_is_there().await
+    ready.site.process = restarted?;
+    ready.authorizer_is_there().await
 }

@@ -6,15 +6,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use lingpai_emulator::{Emulator, EmulatorConfig};
-use lingpai_tests::{
-    needs,
-    people::{Component, Program},
-    processes::Start,
-};
+use lingpai_emulator::EmulatorConfig;
+use lingpai_tests::{needs, site::Site};
 use reqwest::StatusCode;
 use serde_json::json;
-use tempfile::TempDir;
 
 /// Holds the database's write lock in another process until told to let go.
 struct Lock(Child);
@@ -50,27 +45,17 @@ impl Lock {
 #[tokio::test]
 async fn a_push_that_cannot_be_committed_is_never_answered_with_success() -> Result<()> {
     let Some(python) = needs("LINGPAI_TEST_PYTHON") else { return Ok(()) };
-    let config = EmulatorConfig::for_tests();
-    let component = Component::of(&config);
-    let emulator = Emulator::start(config).await?;
-    let dir = TempDir::new()?;
-    let start = Start::service(dir.path(), &emulator.base_url().parse()?, &[])?;
-    let process = start.run().await?;
-    let key = start.command(&["operator-key", "create", "test"])?;
-    let operator = Program::new(process.url.clone(), key.trim());
-    let registered = operator.register(&component).await?;
-    emulator.set_events_url(&registered.field("events_url")?);
-
-    let lock = Lock::take(&python, &dir.path().join("lingpai.db"))?;
-    let refused = emulator.push_ticket().await;
+    let site = Site::open(EmulatorConfig::for_tests(), &[]).await?;
+    let lock = Lock::take(&python, &site.dir.path().join("lingpai.db"))?;
+    let refused = site.emulator.push_ticket().await;
     // The emulator waits five seconds, as WeChat does: there was an answer, and it says "repeat".
     assert_eq!(refused.status, Some(503), "{refused:?}");
     assert_ne!(refused.body, "success");
     lock.let_go()?;
-    let accepted = emulator.push_ticket().await;
+    let accepted = site.emulator.push_ticket().await;
     assert!(accepted.is_accepted(), "{accepted:?}");
-    let path = format!("/admin/v1/components/{}", component.appid);
-    let shown = operator.get(&path).await?.expect(StatusCode::OK)?;
+    let path = format!("/admin/v1/components/{}", site.component.appid);
+    let shown = site.operator.get(&path).await?.expect(StatusCode::OK)?;
     assert_ne!(shown.json["ticket"], json!(null));
     Ok(())
 }

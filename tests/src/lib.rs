@@ -3,6 +3,7 @@
 pub mod people;
 pub mod processes;
 pub mod recorder;
+pub mod site;
 pub mod world;
 
 /// What the surroundings offer a test: the value of `variable`, which `make test` sets.

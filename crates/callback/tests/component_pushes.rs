@@ -35,7 +35,7 @@ impl Site {
         let (at, entropy) = (Instant::UNIX_EPOCH, Entropy::seeded(1));
         let component = Component {
             id: ComponentId::new(at, &entropy),
-            appid: Appid::parse("wxcomponent").unwrap(),
+            appid: Appid::parse("wxcomponent").expect("given"),
             name: "a platform".to_owned(),
             appsecret: Secret::from("secret"),
             push_token: Secret::from("token"),
@@ -44,9 +44,9 @@ impl Site {
             created_at: at,
             updated_at: at,
         };
-        let tx = db.begin().await.unwrap();
-        tx.components().insert(&component).await.unwrap();
-        tx.commit().await.unwrap();
+        let tx = db.begin().await.expect("given");
+        tx.components().insert(&component).await.expect("given");
+        tx.commit().await.expect("given");
         let clock: SharedClock = Arc::new(ManualClock::at(at + chrono::Duration::days(1)));
         let tickets = Tickets::new(db.clone(), Arc::clone(&clock));
         let woken = Arc::new(Notify::new());
@@ -56,7 +56,8 @@ impl Site {
 
     /// Pushes a message as WeChat does, sealed with this key.
     async fn push(&self, message: &[u8], key: KeySlot) -> Result<(), Refusal> {
-        let [current, previous] = [KEY, OLD_KEY].map(|key| EncodingAesKey::parse(key).unwrap());
+        let [current, previous] =
+            [KEY, OLD_KEY].map(|key| EncodingAesKey::parse(key).expect("given"));
         let token = self.component.push_token.clone();
         let crypt = Crypt::new(token, self.component.appid.clone(), current, Some(previous));
         let sealed = crypt.seal(message, key, 1_700_000_000, "415670741", [7; 16]);

@@ -22,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     db::{Handle, Store},
     entity::{component_tickets, pushes},
-    error::{Error, Result, cause},
+    error::{Error, Result, cause, lost},
     repo,
     seal::KeyRing,
 };
@@ -154,7 +154,7 @@ impl Committer {
         let task = self.background.spawn(async move { commit(&store, rows).await });
         match timeout(PATIENCE, task).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(lost)) => Err(Error::CommitUnknown { source: Arc::new(lost) }),
+            Ok(Err(task)) => Err(Error::CommitUnknown { source: lost(&task) }),
             Err(silence) => Err(Error::CommitUnknown { source: Arc::new(silence) }),
         }
     }

@@ -33,7 +33,7 @@ pub(crate) use self::{
 use crate::{
     arrivals::{Arrival, Arrivals},
     cache::Caches,
-    error::{Error, Result},
+    error::{Error, Result, lost},
     lease::{self, Lease, LeaseKey},
     seal::KeyRing,
 };
@@ -82,9 +82,9 @@ impl Db {
     pub async fn migrate(&self) -> Result<u32> {
         let store = self.0.store.clone();
         let run = self.0.background.spawn(async move { migrate::run(&store).await });
-        run.await.map_err(|lost| Error::Unavailable {
+        run.await.map_err(|task| Error::Unavailable {
             what: "bring the schema up to date",
-            source: Arc::new(lost),
+            source: lost(&task),
         })?
     }
 
@@ -127,9 +127,9 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx> {
         let store = self.0.store.clone();
         let begun = self.0.background.spawn(async move { store.begin().await }).await;
-        let tx = begun.map_err(|lost| Error::Unavailable {
+        let tx = begun.map_err(|task| Error::Unavailable {
             what: "begin a transaction",
-            source: Arc::new(lost),
+            source: lost(&task),
         })??;
         Ok(Tx::new(self.clone(), tx))
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
+use tokio::task::JoinError;
 
 use crate::db::is_unavailable;
 
@@ -156,6 +157,14 @@ pub(crate) fn cause(error: &DbErr) -> Source {
         other => other.to_string(),
     };
     Arc::new(Refusal(text))
+}
+
+/// How a task of ours ended that had no outcome. What it said when it panicked is told to nobody: it
+/// may quote a value.
+pub(crate) fn lost(task: &JoinError) -> Source {
+    let how =
+        if task.is_panic() { "the task for it panicked" } else { "the task for it was ended" };
+    Arc::new(Refusal(how.to_owned()))
 }
 
 /// Whether a row with the same key was in the way.

@@ -10,7 +10,7 @@ use sea_orm::DatabaseTransaction;
 use super::{Db, Handle};
 use crate::{
     cache::Changed,
-    error::{Error, Result, cause},
+    error::{Error, Result, cause, lost},
     lease::{self, Lease},
 };
 
@@ -67,7 +67,7 @@ impl Tx {
         match task.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Error::CommitUnknown { source: cause(&error) }),
-            Err(lost) => Err(Error::CommitUnknown { source: Arc::new(lost) }),
+            Err(task) => Err(Error::CommitUnknown { source: lost(&task) }),
         }
     }
 

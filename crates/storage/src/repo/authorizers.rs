@@ -9,7 +9,7 @@ use lingpai_model::{
 };
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _,
-    QueryFilter as _, QuerySelect as _,
+    QueryFilter as _, QuerySelect as _, Select,
 };
 use serde::{Deserialize, Serialize};
 
@@ -79,14 +79,19 @@ impl<A> AuthorizerRepo<'_, A> {
         component: &ComponentId,
         appid: &Appid,
     ) -> Result<Option<Authorizer>> {
-        let row = Entity::find()
-            .filter(Column::ComponentId.eq(component.as_str()))
-            .filter(Column::Appid.eq(appid.as_str()))
+        let row = grant(component, appid)
             .one(&self.at.conn)
             .await
             .map_err(self.at.failed("read an authorizer"))?;
         row.as_ref().map(record).transpose()
     }
+}
+
+/// One account's grant to one component.
+fn grant(component: &ComponentId, appid: &Appid) -> Select<Entity> {
+    Entity::find()
+        .filter(Column::ComponentId.eq(component.as_str()))
+        .filter(Column::Appid.eq(appid.as_str()))
 }
 
 impl AuthorizerRepo<'_, Write> {
@@ -100,9 +105,7 @@ impl AuthorizerRepo<'_, Write> {
         component: &ComponentId,
         appid: &Appid,
     ) -> Result<Option<Authorizer>> {
-        let row = Entity::find()
-            .filter(Column::ComponentId.eq(component.as_str()))
-            .filter(Column::Appid.eq(appid.as_str()))
+        let row = grant(component, appid)
             .lock_exclusive()
             .one(&self.at.conn)
             .await
