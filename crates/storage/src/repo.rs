@@ -31,7 +31,7 @@ use lingpai_model::{
 };
 use sea_orm::{
     ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    Select,
+    Select, sea_query::OnConflict,
 };
 
 pub use self::authorizers::AuthorizerFilter;
@@ -121,8 +121,7 @@ fn page<E: EntityTrait>(rows: Select<E>, id: E::Column, request: &PageRequest) -
     rows.order_by_asc(id).limit(request.limit() + 1)
 }
 
-/// Inserts those of `rows` that are not there yet; of several with the same key, the first. Returns
-/// whether there was any.
+/// Inserts those of `rows` that are not there yet; of several with the same key, the first.
 ///
 /// A row is told from others by the two `columns`, its component first, which hold its `key`.
 async fn insert_unknown<E>(
@@ -131,13 +130,35 @@ async fn insert_unknown<E>(
     rows: Vec<E::Model>,
     columns: [E::Column; 2],
     key: impl Fn(&E::Model) -> [String; 2],
-) -> Result<bool>
+) -> Result<()>
 where
     E: EntityTrait,
     E::Model: IntoActiveModel<E::ActiveModel>,
     E::ActiveModel: Send,
 {
     let mut rows = fold(rows, &key);
+    if !at.skips_one_key() {
+        let known = known::<E>(at, what, &rows, (columns, &key)).await?;
+        rows.retain(|row| !known.contains(&key(row)));
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut insert = E::insert_many(rows.into_iter().map(IntoActiveModel::into_active_model));
+    if at.skips_one_key() {
+        // Asking first would make PostgreSQL look through all rows of the component.
+        insert = insert.on_conflict(OnConflict::columns(columns).do_nothing().to_owned());
+    }
+    insert.exec_without_returning(&at.conn).await.map_err(at.failed(what)).map(drop)
+}
+
+/// The keys among those of `rows` that are there already.
+async fn known<E: EntityTrait>(
+    at: &Handle<'_>,
+    what: &'static str,
+    rows: &[E::Model],
+    (columns, key): ([E::Column; 2], impl Fn(&E::Model) -> [String; 2]),
+) -> Result<HashSet<[String; 2]>> {
     let [components, keys]: [BTreeSet<String>; 2] =
         [0, 1].map(|part| rows.iter().map(|row| key(row)[part].clone()).collect());
     let known: Vec<(String, String)> = E::find()
@@ -149,16 +170,7 @@ where
         .all(&at.conn)
         .await
         .map_err(at.failed(what))?;
-    let known: HashSet<[String; 2]> = known.into_iter().map(<[String; 2]>::from).collect();
-    rows.retain(|row| !known.contains(&key(row)));
-    if rows.is_empty() {
-        return Ok(false);
-    }
-    E::insert_many(rows.into_iter().map(IntoActiveModel::into_active_model))
-        .exec_without_returning(&at.conn)
-        .await
-        .map_err(at.failed(what))?;
-    Ok(true)
+    Ok(known.into_iter().map(<[String; 2]>::from).collect())
 }
 
 /// Keeps the first of each key.

@@ -126,7 +126,8 @@ fn sqlite_session(sqlite: SqliteConnectOptions, role: Role) -> SqliteConnectOpti
         .foreign_keys(true)
         .busy_timeout(SQLITE_BUSY)
         .statement_cache_capacity(STATEMENTS_CACHED)
-        .pragma("secure_delete", "on");
+        .pragma("secure_delete", "on")
+        .pragma("temp_store", "MEMORY");
     match role {
         Role::Reader => sqlite.pragma("query_only", "on"),
         Role::Writer => sqlite,

@@ -68,6 +68,11 @@ impl<'a> Handle<'a> {
         dialect::now(&self.conn)
     }
 
+    /// Whether an insert can skip the rows that are there already by one certain key.
+    pub(crate) fn skips_one_key(&self) -> bool {
+        dialect::skips_one_key(&self.conn)
+    }
+
     /// Judges the failure of `what`. A transaction in which anything failed is not committed.
     pub(crate) fn failed(&self, what: &'static str) -> impl FnOnce(DbErr) -> Error {
         let notes = self.notes;

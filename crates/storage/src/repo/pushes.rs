@@ -143,7 +143,6 @@ pub(crate) async fn save(at: &Handle<'_>, rows: Vec<pushes::Model>) -> Result<()
     let key = |row: &pushes::Model| [row.component_id.clone(), row.dedupe.clone()];
     insert_unknown::<Entity>(at, "record pushes", rows, [Column::ComponentId, Column::Dedupe], key)
         .await
-        .map(drop)
 }
 
 /// The sealed row of a push.

@@ -45,10 +45,9 @@ pub(crate) async fn save(at: &Handle<'_>, rows: Vec<component_tickets::Model>) -
     let columns = [Column::ComponentId, Column::TicketDigest];
     let key =
         |row: &component_tickets::Model| [row.component_id.clone(), row.ticket_digest.clone()];
-    if insert_unknown::<Entity>(at, "save tickets", rows, columns, key).await? {
-        for component in components {
-            prune(at, &component).await?;
-        }
+    insert_unknown::<Entity>(at, "save tickets", rows, columns, key).await?;
+    for component in components {
+        prune(at, &component).await?;
     }
     Ok(())
 }
