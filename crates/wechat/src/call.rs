@@ -1,12 +1,14 @@
-//! Calls to the component's own interfaces: what goes out and how answers are read.
+//! Calls that we make ourselves, for tokens above all: what goes out and how answers are read.
 //!
 //! Answers are untrusted. WeChat tells errors under HTTP 200, sends JSON under any content type,
 //! leaves fields out and writes numbers as text; all of that is read here, and an empty or absurd
 //! value of something needed is an error, so that it can never replace a good one.
 
+pub mod account;
 pub mod authorizer;
 pub mod component;
 mod field;
+pub mod oauth;
 
 use std::time::Duration;
 
@@ -27,7 +29,7 @@ const MAX_TOKEN_BYTES: usize = 2048;
 /// How much of an errmsg is kept.
 const MAX_ERRMSG_CHARS: usize = 256;
 
-/// One interface of WeChat's. All of them are POST with a JSON body.
+/// One interface of WeChat's: POST with a JSON body, unless its constant says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call {
     /// How errors and logs name it.

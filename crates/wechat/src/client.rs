@@ -5,8 +5,12 @@
 //! same reason there is no other way to send. Nothing is repeated here: whether a call may be sent
 //! again is the caller's to know.
 
+mod account;
+mod authorizer;
+mod component;
 mod error;
 mod forward;
+mod oauth;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,19 +22,7 @@ pub use error::ClientError;
 pub use forward::{ByteStream, ForwardBody, ForwardRequest, ForwardResponse};
 
 use crate::{
-    call::{
-        self, Answer, AnswerError, Call,
-        authorizer::{
-            AuthorizationInfo, AuthorizerInfoAnswer, AuthorizerInfoRequest, AuthorizerList,
-            AuthorizerListRequest, AuthorizerTokenRequest, MAX_LIST_COUNT, QueryAuthRequest,
-            RefreshedToken,
-        },
-        component::{
-            ComponentAccessToken, ComponentTokenRequest, CreatePreauthcodeRequest, PreAuthCode,
-            PushTicketStarted, StartPushTicketRequest,
-        },
-    },
-    id::Appid,
+    call::{self, Answer, AnswerError, Call},
     secret::Secret,
 };
 
@@ -75,7 +67,7 @@ pub struct Client {
     config: Arc<ClientConfig>,
 }
 
-/// One of our own calls: what goes out, and what must not come back in an error.
+/// One of our own calls with a JSON body: what goes out, and what must not come back in an error.
 struct Outgoing<'a, B> {
     call: Call,
     /// The component's access token, unless the call works without.
@@ -120,171 +112,6 @@ impl Client {
         Ok(Self { http, config: Arc::new(config) })
     }
 
-    /// Asks WeChat to push tickets (again). Needs no token, so it always works.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn start_push_ticket(
-        &self,
-        component_appid: &Appid,
-        component_secret: &Secret<String>,
-    ) -> Result<(), ClientError> {
-        let PushTicketStarted = self
-            .send(Outgoing {
-                call: call::component::START_PUSH_TICKET,
-                token: None,
-                secrets: &[component_secret],
-                body: StartPushTicketRequest {
-                    component_appid: component_appid.as_str(),
-                    component_secret: component_secret.expose(),
-                },
-            })
-            .await?;
-        Ok(())
-    }
-
-    /// Turns ticket and secret into the component's access token.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn component_token(
-        &self,
-        component_appid: &Appid,
-        component_appsecret: &Secret<String>,
-        ticket: &Secret<String>,
-    ) -> Result<ComponentAccessToken, ClientError> {
-        self.send(Outgoing {
-            call: call::component::COMPONENT_TOKEN,
-            token: None,
-            secrets: &[component_appsecret, ticket],
-            body: ComponentTokenRequest {
-                component_appid: component_appid.as_str(),
-                component_appsecret: component_appsecret.expose(),
-                component_verify_ticket: ticket.expose(),
-            },
-        })
-        .await
-    }
-
-    /// Gets the code that one authorization begins with.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn create_preauthcode(
-        &self,
-        component_access_token: &Secret<String>,
-        component_appid: &Appid,
-    ) -> Result<PreAuthCode, ClientError> {
-        self.send(Outgoing {
-            call: call::component::CREATE_PREAUTHCODE,
-            token: Some(component_access_token),
-            secrets: &[],
-            body: CreatePreauthcodeRequest { component_appid: component_appid.as_str() },
-        })
-        .await
-    }
-
-    /// Exchanges an authorization code. WeChat takes each code once.
-    ///
-    /// # Errors
-    /// [`ClientError`]. After `Timeout`, `Unreachable` or `Garbled` the code may be used up.
-    pub async fn query_auth(
-        &self,
-        component_access_token: &Secret<String>,
-        component_appid: &Appid,
-        authorization_code: &Secret<String>,
-    ) -> Result<AuthorizationInfo, ClientError> {
-        self.send(Outgoing {
-            call: call::authorizer::QUERY_AUTH,
-            token: Some(component_access_token),
-            secrets: &[authorization_code],
-            body: QueryAuthRequest {
-                component_appid: component_appid.as_str(),
-                authorization_code: authorization_code.expose(),
-            },
-        })
-        .await
-    }
-
-    /// Turns a refresh token into an authorizer's access token.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn authorizer_token(
-        &self,
-        component_access_token: &Secret<String>,
-        component_appid: &Appid,
-        authorizer_appid: &Appid,
-        refresh_token: &Secret<String>,
-    ) -> Result<RefreshedToken, ClientError> {
-        self.send(Outgoing {
-            call: call::authorizer::AUTHORIZER_TOKEN,
-            token: Some(component_access_token),
-            secrets: &[refresh_token],
-            body: AuthorizerTokenRequest {
-                component_appid: component_appid.as_str(),
-                authorizer_appid: authorizer_appid.as_str(),
-                authorizer_refresh_token: refresh_token.expose(),
-            },
-        })
-        .await
-    }
-
-    /// Tells what WeChat knows of an account that granted.
-    ///
-    /// # Errors
-    /// [`ClientError`]; `Garbled` also when the answer speaks of another account.
-    pub async fn get_authorizer_info(
-        &self,
-        component_access_token: &Secret<String>,
-        component_appid: &Appid,
-        authorizer_appid: &Appid,
-    ) -> Result<AuthorizerInfoAnswer, ClientError> {
-        let call = call::authorizer::GET_AUTHORIZER_INFO;
-        let answer: AuthorizerInfoAnswer = self
-            .send(Outgoing {
-                call,
-                token: Some(component_access_token),
-                secrets: &[],
-                body: AuthorizerInfoRequest {
-                    component_appid: component_appid.as_str(),
-                    authorizer_appid: authorizer_appid.as_str(),
-                },
-            })
-            .await?;
-        match &answer.authorizer_appid {
-            Some(other) if other != authorizer_appid => {
-                Err(ClientError::garbled(call.name, "the answer is about another account"))
-            }
-            Some(_) | None => Ok(answer),
-        }
-    }
-
-    /// Lists accounts that granted: up to `count` of them after the first `offset`. More than
-    /// [`MAX_LIST_COUNT`] are never asked for, since WeChat would refuse.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn get_authorizer_list(
-        &self,
-        component_access_token: &Secret<String>,
-        component_appid: &Appid,
-        offset: u32,
-        count: u32,
-    ) -> Result<AuthorizerList, ClientError> {
-        self.send(Outgoing {
-            call: call::authorizer::GET_AUTHORIZER_LIST,
-            token: Some(component_access_token),
-            secrets: &[],
-            body: AuthorizerListRequest {
-                component_appid: component_appid.as_str(),
-                offset,
-                count: count.min(MAX_LIST_COUNT),
-            },
-        })
-        .await
-    }
-
     async fn send<A: Answer, B: Serialize>(
         &self,
         outgoing: Outgoing<'_, B>,
@@ -294,19 +121,40 @@ impl Client {
         if let Some(token) = token {
             url.query_pairs_mut().append_pair("component_access_token", token.expose());
         }
-        let body = serde_json::to_vec(&body).expect("texts and numbers make JSON");
-        let response = self
-            .http
-            .post(url)
-            .header(http::header::CONTENT_TYPE, "application/json")
+        let body = serde_json::to_vec(&body).expect("texts, numbers and booleans make JSON");
+        let request =
+            self.http.post(url).header(http::header::CONTENT_TYPE, "application/json").body(body);
+        let secrets: Vec<&Secret<String>> = secrets.iter().copied().chain(token).collect();
+        self.exchange(call, request, &secrets).await
+    }
+
+    /// Sends a call that has everything in its query; `secrets` are all that stand there.
+    async fn ask<A: Answer>(
+        &self,
+        call: Call,
+        query: &[(&str, &str)],
+        secrets: &[&Secret<String>],
+    ) -> Result<A, ClientError> {
+        let mut url = self.url(call.path)?;
+        url.query_pairs_mut().extend_pairs(query);
+        self.exchange(call, self.http.get(url), secrets).await
+    }
+
+    async fn exchange<A: Answer>(
+        &self,
+        call: Call,
+        request: reqwest::RequestBuilder,
+        secrets: &[&Secret<String>],
+    ) -> Result<A, ClientError> {
+        let response = request
             .timeout(self.config.call_timeout)
-            .body(body)
             .send()
             .await
             .map_err(|error| ClientError::from_transport(call.name, error))?;
         let status = response.status();
         let mut answer = collect(call.name, response).await?;
-        let known: Vec<&Secret<String>> = secrets.iter().copied().chain(token).collect();
+        let encoded: Vec<Secret<String>> = secrets.iter().map(|secret| encoded(secret)).collect();
+        let known: Vec<&Secret<String>> = secrets.iter().copied().chain(&encoded).collect();
         call::read_answer(&mut answer, &known).map_err(|error| match error {
             AnswerError::Rejected { errcode, errmsg } => {
                 ClientError::Rejected { call: call.name, errcode, errmsg }
@@ -333,6 +181,11 @@ impl Client {
             Err(ClientError::Misconfigured { what })
         }
     }
+}
+
+/// The secret as it stands in an address: an errmsg may repeat the address.
+fn encoded(secret: &Secret<String>) -> Secret<String> {
+    Secret::new(url::form_urlencoded::byte_serialize(secret.expose().as_bytes()).collect())
 }
 
 /// Reads an answer as far as it is allowed to go.

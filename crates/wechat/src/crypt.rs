@@ -253,7 +253,7 @@ fn sorted_sha1<const N: usize>(mut parts: [&str; N]) -> String {
     base16ct::lower::encode_string(&hash.finalize())
 }
 
-/// Opens and seals the messages of one component.
+/// Opens and seals the messages of one component, or of one account with keys of its own.
 #[derive(Debug, Clone)]
 pub struct Crypt {
     push_token: Secret<String>,
@@ -263,7 +263,10 @@ pub struct Crypt {
 }
 
 impl Crypt {
-    /// `appid` is the one that frames must carry: the component's, also for an authorizer's messages.
+    /// `appid` is the one that frames must carry: the component's, also for an authorizer's messages;
+    /// the account's own where the keys are the account's own.
+    ///
+    /// Source: WeChat docs, "Message encryption" (消息加解密).
     #[must_use]
     pub fn new(
         push_token: Secret<String>,

@@ -21,16 +21,44 @@ impl Errcode {
     pub const INVALID_REFRESH_TOKEN: Self = Self(40030);
     /// The app secret is wrong.
     pub const INVALID_APPSECRET: Self = Self(40125);
+    /// Our address is not on the account's white list (ordinary tokens).
+    pub const IP_NOT_ON_ACCOUNTS_WHITE_LIST: Self = Self(40164);
+    /// The app secret is frozen.
+    pub const APPSECRET_FROZEN: Self = Self(40243);
+    /// No access token was sent: a fault of ours.
+    pub const ACCESS_TOKEN_MISSING: Self = Self(41001);
     /// The access token has expired.
     pub const ACCESS_TOKEN_EXPIRED: Self = Self(42001);
+    /// A fan's web refresh token has expired.
+    pub const WEB_REFRESH_TOKEN_EXPIRED: Self = Self(42002);
+    /// The code of a web authorization has expired.
+    pub const WEB_CODE_EXPIRED: Self = Self(42003);
     /// The component's access token has expired.
     pub const COMPONENT_ACCESS_TOKEN_EXPIRED: Self = Self(42006);
     /// A change of password voided the account's tokens.
     pub const TOKENS_VOID_AFTER_PASSWORD_CHANGE: Self = Self(42007);
+    /// The account lacks the permission.
+    pub const NO_PERMISSION: Self = Self(43104);
+    /// Too many calls in this second.
+    pub const TOO_MANY_CALLS_IN_A_SECOND: Self = Self(44990);
+    /// Too many calls in this minute.
+    pub const TOO_MANY_CALLS_IN_A_MINUTE: Self = Self(44991);
     /// The daily quota is used up.
     pub const QUOTA_USED_UP: Self = Self(45009);
+    /// The interface was called too often within the minute.
+    pub const CALLED_TOO_OFTEN: Self = Self(45011);
+    /// Our address is not registered with the account (ordinary tokens).
+    pub const IP_NOT_REGISTERED: Self = Self(45035);
     /// The account lacks the interface, or did not grant it.
     pub const API_UNAUTHORIZED: Self = Self(48001);
+    /// The interface is blocked for the account after a violation.
+    pub const API_BLOCKED: Self = Self(48004);
+    /// The account is frozen or closed.
+    pub const ACCOUNT_RESTRICTED: Self = Self(50002);
+    /// The account may not get tokens.
+    pub const TOKENS_FORBIDDEN_TO_ACCOUNT: Self = Self(50004);
+    /// The account is frozen.
+    pub const ACCOUNT_FROZEN: Self = Self(50007);
     /// The account has not authorized this component.
     pub const NOT_AUTHORIZED_BY_ACCOUNT: Self = Self(61003);
     /// Our address is not on the platform's white list.
@@ -45,8 +73,20 @@ impl Errcode {
     pub const AUTHORIZATION_CODE_INVALID: Self = Self(61009);
     /// The authorization code has expired.
     pub const AUTHORIZATION_CODE_EXPIRED: Self = Self(61010);
+    /// The component_appid does not belong to the token.
+    pub const COMPONENT_INVALID: Self = Self(61011);
+    /// The interface takes the component's token only: a fault of ours.
+    pub const COMPONENT_TOKEN_NEEDED: Self = Self(61014);
+    /// The interface takes an account's token only: a fault of ours.
+    pub const ACCOUNT_TOKEN_NEEDED: Self = Self(61015);
+    /// The permission set waits for its confirmation.
+    pub const PERMISSION_SET_NOT_CONFIRMED: Self = Self(61016);
+    /// The permission set was not authorized.
+    pub const PERMISSION_SET_NOT_AUTHORIZED: Self = Self(61017);
     /// The authorizer's refresh token is invalid.
     pub const AUTHORIZER_REFRESH_TOKEN_INVALID: Self = Self(61023);
+    /// The platform is not published to the whole network, and the account is not on its test list.
+    pub const COMPONENT_NOT_PUBLISHED: Self = Self(61028);
 
     /// Whether a refreshed token, tried once, may cure it.
     #[must_use]
@@ -160,11 +200,25 @@ mod tests {
             Errcode::INVALID_ACCESS_TOKEN,
             Errcode::INVALID_REFRESH_TOKEN,
             Errcode::INVALID_APPSECRET,
+            Errcode::IP_NOT_ON_ACCOUNTS_WHITE_LIST,
+            Errcode::APPSECRET_FROZEN,
+            Errcode::ACCESS_TOKEN_MISSING,
             Errcode::ACCESS_TOKEN_EXPIRED,
+            Errcode::WEB_REFRESH_TOKEN_EXPIRED,
+            Errcode::WEB_CODE_EXPIRED,
             Errcode::COMPONENT_ACCESS_TOKEN_EXPIRED,
             Errcode::TOKENS_VOID_AFTER_PASSWORD_CHANGE,
+            Errcode::NO_PERMISSION,
+            Errcode::TOO_MANY_CALLS_IN_A_SECOND,
+            Errcode::TOO_MANY_CALLS_IN_A_MINUTE,
             Errcode::QUOTA_USED_UP,
+            Errcode::CALLED_TOO_OFTEN,
+            Errcode::IP_NOT_REGISTERED,
             Errcode::API_UNAUTHORIZED,
+            Errcode::API_BLOCKED,
+            Errcode::ACCOUNT_RESTRICTED,
+            Errcode::TOKENS_FORBIDDEN_TO_ACCOUNT,
+            Errcode::ACCOUNT_FROZEN,
             Errcode::NOT_AUTHORIZED_BY_ACCOUNT,
             Errcode::IP_NOT_ON_WHITE_LIST,
             Errcode::TICKET_EXPIRED,
@@ -172,7 +226,13 @@ mod tests {
             Errcode::PERMISSION_SET_NOT_GRANTED,
             Errcode::AUTHORIZATION_CODE_INVALID,
             Errcode::AUTHORIZATION_CODE_EXPIRED,
+            Errcode::COMPONENT_INVALID,
+            Errcode::COMPONENT_TOKEN_NEEDED,
+            Errcode::ACCOUNT_TOKEN_NEEDED,
+            Errcode::PERMISSION_SET_NOT_CONFIRMED,
+            Errcode::PERMISSION_SET_NOT_AUTHORIZED,
             Errcode::AUTHORIZER_REFRESH_TOKEN_INVALID,
+            Errcode::COMPONENT_NOT_PUBLISHED,
         ] {
             assert!(code.meaning_en().is_some_and(|text| !text.is_empty()), "{code}");
             assert!(code.meaning_zh().is_some_and(|text| !text.is_empty()), "{code}");

@@ -1,10 +1,12 @@
-//! What WeChat sends to us, as far as it is not yet decrypted: query and envelope.
+//! What WeChat sends to us: query and envelope as long as it is not decrypted, pushes afterwards.
 //!
-//! Neither proves anything before [`crate::crypt::Crypt::open`] has accepted them; both are bounded
-//! because anybody can send them.
+//! Query and envelope prove nothing before [`crate::crypt::Crypt::open`] has accepted them; both are
+//! bounded because anybody can send them.
 
 pub mod component;
 mod envelope;
+mod field;
+pub mod message;
 mod query;
 
 pub use envelope::{Addressee, Envelope};

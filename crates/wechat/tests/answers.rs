@@ -5,11 +5,13 @@ use std::time::Duration;
 use lingpai_wechat::{
     call::{
         Answer, AnswerError,
+        account::OrdinaryAccessToken,
         authorizer::{
             AuthorizationInfo, AuthorizerAccessToken, AuthorizerInfo, AuthorizerInfoAnswer,
             AuthorizerList, ListedAuthorizer, RefreshedToken,
         },
         component::{ComponentAccessToken, PreAuthCode, PushTicketStarted},
+        oauth::{WEB_REFRESH_TOKEN_LIFETIME, WebAccessToken, WebToken},
         read_answer,
     },
     errcode::Errcode,
@@ -383,4 +385,102 @@ fn an_odd_entry_takes_neither_its_token_nor_the_others_along() {
             auth_time: None,
         });
     assert_eq!(list.list, expected);
+}
+
+#[test]
+fn ordinary_tokens_are_read() {
+    let token: OrdinaryAccessToken = sample("token").expect("a token");
+    assert!(token.access_token.expose().starts_with("68_Qm3y"));
+    assert_eq!(token.expires_in, Duration::from_secs(7200));
+    let token: OrdinaryAccessToken = sample("stable_token").expect("a token");
+    assert_eq!(token.expires_in, Duration::from_secs(345), "what is left of its life");
+    let token: OrdinaryAccessToken =
+        read(r#"{"access_token":"t","expires_in":"7200"}"#).expect("a token");
+    assert_eq!(token.expires_in, Duration::from_secs(7200));
+}
+
+#[test]
+fn an_ordinary_token_that_cannot_be_one_is_garbled() {
+    let long = format!(r#"{{"access_token":"{}","expires_in":7200}}"#, "t".repeat(2049));
+    for body in [
+        "{}",
+        r#"{"access_token":"","expires_in":7200}"#,
+        r#"{"access_token":null,"expires_in":7200}"#,
+        r#"{"access_token":"a b","expires_in":7200}"#,
+        r#"{"access_token":"t"}"#,
+        r#"{"access_token":"t","expires_in":0}"#,
+        r#"{"access_token":"t","expires_in":-7200}"#,
+        r#"{"access_token":"t","expires_in":86401}"#,
+        r#"{"access_token":"t","expires_in":"soon"}"#,
+        &long,
+    ] {
+        let answer = read::<OrdinaryAccessToken>(body);
+        assert!(matches!(answer, Err(AnswerError::Garbled(_))), "{body}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_refreshed_web_token_is_read() {
+    let token: WebToken = sample("oauth2_refresh_token").expect("a token");
+    let access = token.access_token.expect("an access token");
+    assert!(access.value.expose().starts_with("OezXcEii"));
+    assert_eq!(access.expires_in, Duration::from_secs(7200));
+    assert!(token.refresh_token.expect("one").expose().ends_with("-refresh-sample"));
+    assert_eq!(token.openid, some("oABCDefghij0123456789klmnopq"));
+    assert_eq!(token.scope, some("snsapi_base,snsapi_userinfo"));
+    assert_eq!(token.unionid, some("o6_bmasdasdsad6_2sgVt7hMZOPfL"));
+    assert_eq!(WEB_REFRESH_TOKEN_LIFETIME.as_secs(), 30 * 86_400);
+}
+
+#[test]
+fn an_odd_web_access_token_does_not_take_the_refresh_token_along() {
+    for odd in oddities() {
+        let odd = odd.replace("authorizer_access_token", "access_token");
+        let token: WebToken =
+            read(&format!(r#"{{{odd},"refresh_token":"r","openid":"o"}}"#)).expect("a token");
+        assert_eq!((token.access_token, token.refresh_token), (None, Some("r".into())), "{odd}");
+        assert_eq!(token.openid, some("o"), "{odd}");
+    }
+}
+
+#[test]
+fn whatever_else_is_odd_the_web_tokens_are_read() {
+    let tokens = r#""access_token":"t","expires_in":7200,"refresh_token":"r""#;
+    let expected = WebToken {
+        access_token: Some(WebAccessToken {
+            value: "t".into(),
+            expires_in: Duration::from_secs(7200),
+        }),
+        refresh_token: Some("r".into()),
+        openid: None,
+        scope: None,
+        unionid: None,
+    };
+    let long = "o".repeat(129);
+    for body in [
+        format!(r#"{{"errcode":"ok",{tokens}}}"#),
+        format!(r#"{{{tokens}}} trailing"#),
+        format!(r#"{{{tokens},"x":{{"#),
+        format!(r#"{{{tokens},"refresh_token":"","openid":7,"scope":["a"],"unionid":null}}"#),
+        format!(r#"{{{tokens},"openid":"{long}","scope":"","unionid":"a\u0000b"}}"#),
+        format!(r#"{{{tokens},"openid":"a b","scope":"中"}}"#),
+    ] {
+        assert_eq!(read(&body), Ok(expected.clone()), "{body}");
+    }
+    let refused = read::<WebToken>(&format!(r#"{{"errcode":40030,{tokens}}}"#));
+    assert!(matches!(refused, Err(AnswerError::Rejected { .. })), "{refused:?}");
+}
+
+#[test]
+fn without_either_web_token_there_is_none() {
+    for body in [
+        "{}",
+        r#"{"openid":"o","scope":"snsapi_base"}"#,
+        r#"{"access_token":"t","expires_in":0,"refresh_token":"","openid":"o"}"#,
+    ] {
+        let answer = read::<WebToken>(body);
+        assert!(matches!(answer, Err(AnswerError::Garbled(_))), "{body}: {answer:?}");
+    }
+    let token: WebToken = read(r#"{"access_token":"t","expires_in":7200}"#).expect("a token");
+    assert_eq!(token.refresh_token, None);
 }

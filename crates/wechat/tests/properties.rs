@@ -1,10 +1,13 @@
 //! What must hold for any input.
 
 use lingpai_wechat::{
-    call::{authorizer::AuthorizerInfoAnswer, component::ComponentAccessToken, read_answer},
+    call::{
+        account::OrdinaryAccessToken, authorizer::AuthorizerInfoAnswer,
+        component::ComponentAccessToken, oauth::WebToken, read_answer,
+    },
     crypt::{Crypt, EncodingAesKey, KeySlot},
     id::Appid,
-    push::{Envelope, PushQuery, UrlCheckQuery, component::ComponentPush},
+    push::{Envelope, PushQuery, UrlCheckQuery, component::ComponentPush, message::MessagePush},
     secret::Secret,
     xml::Node,
 };
@@ -27,6 +30,10 @@ fn xml_like() -> impl Strategy<Value = Vec<u8>> {
         Just(b"<InfoType>".to_vec()),
         Just(b"</InfoType>".to_vec()),
         Just(b"<AppId>wx1</AppId>".to_vec()),
+        Just(b"<ToUserName>g</ToUserName><FromUserName>o</FromUserName>".to_vec()),
+        Just(b"<MsgType>event</MsgType><Event>".to_vec()),
+        Just(b"</Event>".to_vec()),
+        Just(b"<CreateTime>-9</CreateTime>".to_vec()),
         Just(b"<Encrypt>".to_vec()),
         Just(b"</Encrypt>".to_vec()),
         Just(b"<![CDATA[".to_vec()),
@@ -51,6 +58,8 @@ fn json_like() -> impl Strategy<Value = Vec<u8>> {
         Just(b"\"errcode\":".to_vec()),
         Just(b"\"authorizer_info\":{".to_vec()),
         Just(b"\"nick_name\":\"".to_vec()),
+        Just(b"\"refresh_token\":\"".to_vec()),
+        Just(b"\"openid\":\"".to_vec()),
         Just(b"\\ud83d".to_vec()),
         Just(b"\\".to_vec()),
         Just(b"\"".to_vec()),
@@ -120,6 +129,11 @@ proptest! {
         let node = Node::parse(&bytes);
         prop_assert_eq!(Envelope::parse(&bytes).is_ok() && node.is_err(), false);
         prop_assert_eq!(ComponentPush::parse(&bytes).is_ok() && node.is_err(), false);
+        let message = MessagePush::parse(&bytes);
+        prop_assert_eq!(message.is_ok() && node.is_err(), false);
+        if let Ok(message) = message {
+            let _ = (message.dedupe_parts(), message.revoked_openid(), format!("{message:?}"));
+        }
         if let Ok(node) = node {
             prop_assert_eq!(&node.clone().into_owned(), &node);
         }
@@ -131,6 +145,8 @@ proptest! {
         let mut body = bytes.clone();
         let _ = read_answer::<ComponentAccessToken>(&mut body, &[]);
         let _ = read_answer::<AuthorizerInfoAnswer>(&mut body, &[]);
+        let _ = read_answer::<OrdinaryAccessToken>(&mut body, &[]);
+        let _ = read_answer::<WebToken>(&mut body, &[]);
         let _ = Envelope::parse_json(&bytes);
         prop_assert_eq!(body.len(), length);
     }

@@ -14,6 +14,11 @@ use crate::secret::Secret;
 /// How much of a text about an account is kept.
 const MAX_TEXT_CHARS: usize = 2048;
 
+/// The longest id of a person, or list of scopes, that is believed.
+///
+/// Assumed: ids of people have 28 characters today and scopes a few words.
+const MAX_WORD_BYTES: usize = 128;
+
 /// An integer, written as a number or as text; `null` and empty text are none.
 pub(super) fn integer<'de, D: de::Deserializer<'de>>(field: D) -> Result<Option<i64>, D::Error> {
     struct Visitor;
@@ -83,6 +88,16 @@ impl<'a> Fields<'a> {
     /// A text about an account.
     pub(super) fn text(self, name: &str) -> Option<String> {
         self.read(name, |value| text(&mut Deserializer::from_str(value.get())).ok()?)
+    }
+
+    /// An id, or what else is one plain word. One that cannot be an id is none: cut, it would be
+    /// another one.
+    pub(super) fn word(self, name: &str) -> Option<String> {
+        let fits = |word: &String| {
+            (1..=MAX_WORD_BYTES).contains(&word.len())
+                && word.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        self.read(name, |value| serde_json::from_str(value.get()).ok().filter(fits))
     }
 
     pub(super) fn integer(self, name: &str) -> Option<i64> {

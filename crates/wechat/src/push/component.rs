@@ -10,7 +10,7 @@ pub use notice::{
     VerificationAndFiling,
 };
 
-use super::PushError;
+use super::{PushError, field::Fields};
 use crate::{id::Appid, secret::Secret, xml::Node};
 
 /// An `AuthorizationCodeExpiredTime` above this is a Unix time, below it a number of seconds.
@@ -210,52 +210,5 @@ impl Grant {
             authorization_code_expired_time: fields.number("AuthorizationCodeExpiredTime")?,
             pre_auth_code: fields.secret("PreAuthCode"),
         })
-    }
-}
-
-/// The elements of a push, read by name. Case counts: `AppId` and `appid` are two different things.
-#[derive(Clone, Copy)]
-struct Fields<'n, 'a>(&'n Node<'a>);
-
-impl<'n, 'a> Fields<'n, 'a> {
-    fn needed(self, name: &'static str) -> Result<&'n str, PushError> {
-        self.0.child_text(name).ok_or(PushError::Missing(name))
-    }
-
-    fn text(self, name: &str) -> Option<String> {
-        self.0.child_text(name).map(str::to_owned)
-    }
-
-    fn secret(self, name: &str) -> Option<Secret<String>> {
-        self.0.child_text(name).map(Secret::from)
-    }
-
-    fn number(self, name: &'static str) -> Result<Option<i64>, PushError> {
-        self.0
-            .child_text(name)
-            .map(|text| text.parse().map_err(|_| PushError::Malformed(name)))
-            .transpose()
-    }
-
-    fn appid(self, name: &'static str) -> Result<Appid, PushError> {
-        Appid::parse(self.needed(name)?).map_err(|_| PushError::Malformed(name))
-    }
-
-    fn inside(self, name: &str) -> Option<Fields<'n, 'a>> {
-        self.0.child(name).map(Fields)
-    }
-
-    /// The entries of `list`.
-    ///
-    /// Assumed: one entry stands in `list` itself, several stand in elements of their own below it.
-    fn list<T>(
-        self,
-        read: impl Fn(Fields<'n, 'a>) -> Result<T, PushError>,
-    ) -> Result<Vec<T>, PushError> {
-        let Some(list) = self.0.child("list") else { return Ok(Vec::new()) };
-        if list.child("appid").is_some() {
-            return Ok(vec![read(Fields(list))?]);
-        }
-        list.children().iter().map(|entry| read(Fields(entry))).collect()
     }
 }

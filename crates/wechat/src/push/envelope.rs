@@ -27,7 +27,8 @@ pub enum Addressee {
 }
 
 impl Envelope {
-    /// Reads the XML of a push to a component; a component is never sent anything else.
+    /// Reads the XML of a push. A component is never sent anything else, and an account with keys of
+    /// its own may choose it.
     ///
     /// # Errors
     /// [`PushError::Xml`] when the body breaks a bound or is no document, [`PushError::Missing`]
@@ -40,7 +41,7 @@ impl Envelope {
         Ok(Self { to: component.or_else(account), encrypt })
     }
 
-    /// Reads the JSON that an account connected without a component may choose.
+    /// Reads the JSON that an account with keys of its own may choose instead.
     ///
     /// # Errors
     /// [`PushError::Json`] when the body is too large, too deep, or no such object,

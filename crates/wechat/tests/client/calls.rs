@@ -38,7 +38,7 @@ async fn outcome(answer: Vec<u8>) -> Result<Duration, ClientError> {
 }
 
 /// Everything that an error says, in all its forms.
-fn words(error: &ClientError) -> String {
+pub(crate) fn words(error: &ClientError) -> String {
     let mut words = format!("{error} {error:?}");
     let mut source = error.source();
     while let Some(cause) = source {

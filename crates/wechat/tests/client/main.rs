@@ -5,3 +5,4 @@
 mod calls;
 mod forward;
 mod peer;
+mod queries;
