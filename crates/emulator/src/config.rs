@@ -8,6 +8,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+/// How long access tokens live, in seconds.
+///
+/// Source: WeChat docs, "component_access_token", "authorizer_access_token" and "access_token":
+/// `expires_in` 7200.
+const TOKEN_LIFE_SECS: u64 = 7200;
+
 /// Everything the emulator can be told before it starts. JSON; a missing field has its default.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -21,11 +27,15 @@ pub struct EmulatorConfig {
     /// How pushes are repeated and delayed.
     pub push: PushPolicy,
     /// Calls per Beijing day and path; beyond it errcode 45009. A path not named has no limit.
+    /// Of calls that an account makes for itself, such as `/cgi-bin/token`, each account has as
+    /// many.
     pub quotas: BTreeMap<String, u64>,
     /// The switches as they stand at the start.
     pub switches: Switches,
     /// The accounts that can authorize.
     pub accounts: Vec<AccountConfig>,
+    /// How many more accounts there are, see [`AccountConfig::generated`].
+    pub many_accounts: u32,
 }
 
 /// The component as it stands in the open platform's console.
@@ -81,9 +91,10 @@ pub enum PushOrder {
 pub struct Switches {
     /// JSON answers say `text/plain` instead of `application/json`.
     pub text_plain: bool,
-    /// The caller's address is missing on the white list: errcode 61004 for every call.
+    /// The caller's address is missing on the white lists: errcode 61004 for every call, 40164 for
+    /// those that an account makes with its own secret or with a token got by it.
     pub ip_refused: bool,
-    /// A refresh gives a new refresh token and voids the old one.
+    /// A refresh gives a new refresh token and voids the old one, an account's and a fan's.
     pub rotate_refresh_tokens: bool,
     /// The timer pushes no tickets, until `api_start_push_ticket` is called.
     pub tickets_stopped: bool,
@@ -93,10 +104,15 @@ pub struct Switches {
     pub reorder_pushes: bool,
     /// What comes first after a consent.
     pub push_order: PushOrder,
+    /// The life in seconds of access tokens issued from now on, told as `expires_in`. A replaced
+    /// token lives on for five minutes, but no longer than a quarter of this.
+    pub token_life_secs: u64,
+    /// `api_get_authorizer_info` leaves `authorizer_refresh_token` out.
+    pub info_without_refresh_token: bool,
 }
 
-/// An account that can authorize the component.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// An account: it can authorize the component, or be called with its own secret.
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccountConfig {
     /// The account's appid.
@@ -127,6 +143,19 @@ pub struct AccountConfig {
     /// Who follows it.
     #[serde(default)]
     pub fans: Vec<Fan>,
+    /// The account's own app secret; without it there are no ordinary access tokens.
+    #[serde(default)]
+    pub appsecret: Option<String>,
+    /// Where its messages are pushed, in place of the component's `messages_url`; `$APPID$` stands
+    /// for its appid.
+    #[serde(default)]
+    pub messages_url: Option<String>,
+    /// Signs its messages in place of the component's; goes together with `encoding_aes_key`.
+    #[serde(default)]
+    pub push_token: Option<String>,
+    /// Encrypts its messages in place of the component's, with its own appid in the frame.
+    #[serde(default)]
+    pub encoding_aes_key: Option<String>,
 }
 
 /// What an account is.
@@ -171,9 +200,10 @@ impl Default for EmulatorConfig {
             component: ComponentConfig::default(),
             ticket_interval_secs: 600,
             push: PushPolicy::default(),
-            quotas: BTreeMap::from([("/cgi-bin/component/api_component_token".to_owned(), 10_000)]),
+            quotas: default_quotas(),
             switches: Switches::default(),
             accounts: vec![token_shop(), token_orders(), token_flowers()],
+            many_accounts: 0,
         }
     }
 }
@@ -213,8 +243,38 @@ impl Default for Switches {
             duplicate_pushes: false,
             reorder_pushes: false,
             push_order: PushOrder::PushFirst,
+            token_life_secs: TOKEN_LIFE_SECS,
+            info_without_refresh_token: false,
         }
     }
+}
+
+impl AccountConfig {
+    /// The account number `number` of `many_accounts`: an official account with every usual set
+    /// and an app secret, the same in every run.
+    #[must_use]
+    pub fn generated(number: u32) -> Self {
+        Self {
+            appid: format!("wxe{number:015x}"),
+            user_name: format!("gh_e{number:011x}"),
+            nick_name: format!("令牌{number}号店"),
+            appsecret: Some(format!("CANARYgenerated{number:017x}")),
+            alias: String::new(),
+            fans: Vec::new(),
+            ..token_shop()
+        }
+    }
+}
+
+/// Source: WeChat docs, "Get access token" (2000 a day for an official account) and "Get stable
+/// access token" (500 000 a day). Assumed (#2): 10 000 a day for the component's token.
+fn default_quotas() -> BTreeMap<String, u64> {
+    let quotas = [
+        ("/cgi-bin/component/api_component_token", 10_000),
+        ("/cgi-bin/token", 2000),
+        ("/cgi-bin/stable_token", 500_000),
+    ];
+    quotas.map(|(path, calls)| (path.to_owned(), calls)).into()
 }
 
 fn yes() -> bool {
@@ -241,6 +301,10 @@ fn token_shop() -> AccountConfig {
             fan("oLingPai000000000000000fan01", "小林"),
             fan("oLingPai000000000000000fan02", "Ada 🌸"),
         ],
+        appsecret: Some("CANARYshop0123456789abcdef012345".to_owned()),
+        messages_url: None,
+        push_token: None,
+        encoding_aes_key: None,
     }
 }
 
@@ -257,6 +321,10 @@ fn token_orders() -> AccountConfig {
         permission_sets: vec![17, 18, 19, 25, 30],
         api_permission: true,
         fans: Vec::new(),
+        appsecret: Some("CANARYorders456789abcdef01234567".to_owned()),
+        messages_url: None,
+        push_token: None,
+        encoding_aes_key: None,
     }
 }
 
@@ -273,6 +341,10 @@ fn token_flowers() -> AccountConfig {
         permission_sets: vec![1, 2, 3, 11],
         api_permission: true,
         fans: Vec::new(),
+        appsecret: Some("CANARYflowers56789abcdef01234567".to_owned()),
+        messages_url: None,
+        push_token: None,
+        encoding_aes_key: None,
     }
 }
 
@@ -300,11 +372,27 @@ mod tests {
         for secret in [&component.appsecret, &component.push_token, &component.encoding_aes_key] {
             assert!(secret.contains("CANARY"));
         }
+        for account in EmulatorConfig::default().accounts {
+            assert!(account.appsecret.unwrap().contains("CANARY"), "{}", account.appid);
+        }
         let key = component.encoding_aes_key;
         assert_eq!(key.len(), 43);
         assert!(key.bytes().all(|b| b.is_ascii_alphanumeric()));
         // 'a' is 26 in base64; 'm' = 38, whose two low bits are not zero.
         let last = 26 + (key.as_bytes()[42] - b'a');
         assert_ne!(last % 4, 0);
+    }
+
+    #[test]
+    fn generated_accounts_look_like_real_ones_and_differ() {
+        let [one, last] = [1, u32::MAX].map(AccountConfig::generated);
+        for account in [&one, &last] {
+            let digits = account.appid.strip_prefix("wx").unwrap();
+            assert!(digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_hexdigit()));
+            assert_eq!(account.user_name.len(), "gh_0a1b2c3d4e5f".len());
+            assert_eq!(account.appsecret.as_ref().unwrap().len(), 32);
+        }
+        assert_ne!((one.appid, one.user_name), (last.appid, last.user_name));
+        assert_ne!(one.appsecret, last.appsecret);
     }
 }

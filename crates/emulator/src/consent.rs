@@ -93,7 +93,7 @@ impl AuthorizeLink {
         if !platform.codes.is_open(&self.pre_auth_code, now) {
             return Err(PageError::PreAuthCode);
         }
-        if self.offered(platform).is_empty() {
+        if self.offered(platform).next().is_none() {
             return Err(PageError::Account);
         }
         Ok(redirect)
@@ -111,8 +111,11 @@ impl AuthorizeLink {
     }
 
     /// The accounts that may consent: the one that is named, else those of the right kind.
-    pub(crate) fn offered<'a>(&self, platform: &'a Platform) -> Vec<&'a Account> {
-        platform.accounts.values().filter(|account| self.offers(account)).collect()
+    pub(crate) fn offered<'a>(
+        &'a self,
+        platform: &'a Platform,
+    ) -> impl Iterator<Item = &'a Account> {
+        platform.accounts.values().filter(|account| self.offers(account))
     }
 
     /// The sets of an account that this link asks for.
@@ -191,10 +194,10 @@ impl Consent {
         let now = world.now();
         let mut platform = world.platform();
         let redirect = self.link.check(&platform, now)?;
-        let offered = self.link.offered(&platform);
-        let account = offered
-            .into_iter()
-            .find(|account| account.config.appid == self.authorizer_appid)
+        let account = platform
+            .accounts
+            .get(&self.authorizer_appid)
+            .filter(|account| self.link.offers(account))
             .ok_or(PageError::Account)?;
         let asked = self.link.asked_sets(account);
         let sets: Vec<u32> = asked.into_iter().filter(|id| self.sets.contains(id)).collect();
@@ -268,7 +271,7 @@ mod tests {
         let mut offered = |auth_type: &str, biz_appid: &str| {
             link.auth_type = auth_type.to_owned();
             link.biz_appid = biz_appid.to_owned();
-            link.offered(&platform).len()
+            link.offered(&platform).count()
         };
         assert_eq!(offered("1", ""), 2);
         assert_eq!(offered("2", ""), 1);

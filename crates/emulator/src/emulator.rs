@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use crate::browser;
 use crate::config::{AccountConfig, EmulatorConfig, Switches};
@@ -12,7 +12,9 @@ use crate::ledger::{Call, FlightStats};
 use crate::pusher::{PushOutcome, PushRecord};
 use crate::serve;
 use crate::state::Kill;
-use crate::state::snapshot::Snapshot;
+use crate::state::issues::Issue;
+use crate::state::snapshot::{AccountSnapshot, Snapshot};
+use crate::state::web::{Fan, WebTokens};
 use crate::world::World;
 
 /// A running WeChat. Stops when it is shut down or dropped; connections are cut then.
@@ -100,6 +102,28 @@ impl Emulator {
         consent(&self.world, authorize_href, appid, sets).await
     }
 
+    /// Grants like a consent, but without a page and without a push: as if it had happened while
+    /// nobody listened. No sets: all that the account has.
+    ///
+    /// # Errors
+    /// When there is no such account or it has none of the sets.
+    pub fn grant(&self, appid: &str, sets: &[u32]) -> anyhow::Result<()> {
+        grant(&self.world, appid, sets)
+    }
+
+    /// Mints a fan's first web tokens, as an exchanged code would.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub fn mint_web_token(
+        &self,
+        appid: &str,
+        openid: &str,
+        scope: &str,
+    ) -> anyhow::Result<WebTokens> {
+        mint_web_tokens(&self.world, &Fan { appid, openid, scope })
+    }
+
     /// The account's administrator withdraws: its tokens are void and `unauthorized` is pushed.
     ///
     /// # Errors
@@ -111,6 +135,21 @@ impl Emulator {
     /// Adds an account, or changes what one is; its grant stands.
     pub fn add_account(&self, account: AccountConfig) {
         self.world.platform().add_account(account);
+    }
+
+    /// Changes what is configured of an account, such as where its messages are pushed.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub fn change_account(
+        &self,
+        appid: &str,
+        change: impl FnOnce(&mut AccountConfig),
+    ) -> anyhow::Result<()> {
+        let mut platform = self.world.platform();
+        let account = platform.accounts.get_mut(appid).context("no such account")?;
+        change(&mut account.config);
+        Ok(())
     }
 
     /// Ends something before its time.
@@ -179,6 +218,18 @@ impl Emulator {
         self.world.ledger.stats(path, appid)
     }
 
+    /// Every remembered issue of an access token, oldest first.
+    #[must_use]
+    pub fn issues(&self) -> Vec<Issue> {
+        self.issues_since(0)
+    }
+
+    /// The remembered issues with a number above `number`, oldest first.
+    #[must_use]
+    pub fn issues_since(&self, number: u64) -> Vec<Issue> {
+        self.world.issues_since(number)
+    }
+
     /// Moves the emulator's clock forward.
     pub fn advance_clock(&self, by: Duration) {
         self.world.clock.advance(by);
@@ -194,6 +245,14 @@ impl Emulator {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.world.snapshot()
+    }
+
+    /// One account at one instant: cheap, where [`Emulator::snapshot`] shows all there are.
+    #[must_use]
+    pub fn account(&self, appid: &str) -> Option<AccountSnapshot> {
+        let platform = self.world.platform();
+        let account = platform.accounts.get(appid)?;
+        Some(platform.account_snapshot(account, self.world.now()))
     }
 
     /// Waits until `condition` holds; it is looked at again whenever something was called, held,
@@ -229,6 +288,24 @@ pub(crate) async fn revoke(world: &Arc<World>, appid: &str) -> Option<PushOutcom
     }
     let push = world.info_push("unauthorized", &[("AuthorizerAppid", appid)]);
     Some(world.dispatch(push).await)
+}
+
+/// Grants without a page and without a push. No sets named: all that the account has.
+pub(crate) fn grant(world: &World, appid: &str, sets: &[u32]) -> anyhow::Result<()> {
+    let mut platform = world.platform();
+    let owned = &platform.accounts.get(appid).context("no such account")?.config.permission_sets;
+    let granted: Vec<u32> =
+        owned.iter().copied().filter(|id| sets.is_empty() || sets.contains(id)).collect();
+    ensure!(!granted.is_empty(), "the account has none of the sets");
+    platform.grant(appid, granted, world.now());
+    world.changed();
+    Ok(())
+}
+
+/// Mints a fan's first web tokens.
+pub(crate) fn mint_web_tokens(world: &World, fan: &Fan<&str>) -> anyhow::Result<WebTokens> {
+    let life = world.switches().life();
+    world.platform().mint_web_tokens(fan, life, world.now()).context("no such account")
 }
 
 /// Consents over HTTP like a browser. No sets named: all that the account has.

@@ -12,15 +12,14 @@ use poem::web::Data;
 use poem::{Body, Request, Response, handler};
 use serde_json::Value;
 
-use crate::authorizer_api;
 use crate::authorizer_api::echo;
 use crate::faults::{Ending, Plan};
-use crate::ledger::{Call, TokenKind};
-use crate::open_platform;
+use crate::ledger::{Seen, TokenKind};
 use crate::refusal::{self, Refusal};
 use crate::serve;
 use crate::state::tokens::Holder;
 use crate::world::World;
+use crate::{authorizer_api, open_platform, own_secret, web_oauth};
 
 /// The largest body that is read whole: WeChat's limit for media is 10 MiB.
 const BODY_BYTES: usize = 12 * 1024 * 1024;
@@ -75,6 +74,8 @@ pub(crate) enum Verb {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Needs {
     Nothing,
+    /// No token: a call that the account makes for itself, without a platform.
+    Own,
     Component,
     Account,
     Any,
@@ -155,9 +156,9 @@ pub(crate) async fn call(
         Ok(request) => request,
         Err(status) => return Response::from(status),
     };
-    let (token, appid) = caller(world, &request);
-    let flight = world.ledger.begin(&request.path, &appid);
-    let plan = world.faults.plan(&request.path, &appid);
+    let caller = caller(world, &request);
+    let flight = world.ledger.begin(&request.path, &caller.appid);
+    let plan = world.faults.plan(&request.path, &caller.appid);
     let result = match &plan.errcode {
         Some((errcode, errmsg)) => {
             let mut refusal = Refusal::new(*errcode);
@@ -166,17 +167,14 @@ pub(crate) async fn call(
             }
             Err(refusal)
         }
-        None => effect(world, &request),
+        None => effect(world, &request, &caller),
     };
     let errcode = result.as_ref().err().map_or(0, |refusal| refusal.errcode);
-    tracing::debug!(path = %request.path, %appid, errcode, "called");
-    world.ledger.record(Call {
-        seq: 0,
+    tracing::debug!(path = %request.path, appid = %caller.appid, errcode, "called");
+    flight.record(Seen {
         at_ms: world.now(),
-        method: request.method.to_string(),
-        path: request.path.clone(),
-        token,
-        appid,
+        method: request.method.clone(),
+        token: caller.token,
         errcode,
         faults: plan.names(),
     });
@@ -187,25 +185,41 @@ pub(crate) async fn call(
     response
 }
 
-/// Whose call it is: the account named in the body, else the token's, else the component.
-fn caller(world: &World, request: &ApiRequest) -> (TokenKind, String) {
+/// Whose call it is, and with which kind of token.
+struct Caller {
+    token: TokenKind,
+    /// Empty when nobody known is named.
+    appid: String,
+}
+
+/// The account that the call names, else the token's, else the component.
+fn caller(world: &World, request: &ApiRequest) -> Caller {
     let platform = world.platform();
-    let (kind, holder) = match platform.tokens.holder_of(request.token()) {
+    let (token, holder) = match platform.tokens.holder_of(request.token()) {
         None => (TokenKind::None, ""),
         Some(Holder::Component) => (TokenKind::Component, platform.component.appid.as_str()),
         Some(Holder::Account(appid)) => (TokenKind::Authorizer, appid.as_str()),
+        Some(Holder::Ordinary(appid) | Holder::Stable(appid)) => {
+            (TokenKind::Ordinary, appid.as_str())
+        }
     };
-    let named = request.field("authorizer_appid");
-    if platform.accounts.contains_key(named) {
-        return (kind, named.to_owned());
+    let named = [
+        request.field("authorizer_appid"),
+        own_secret::named_account(request),
+        web_oauth::named_account(request),
+    ];
+    if let Some(named) = named.into_iter().find(|named| platform.accounts.contains_key(*named)) {
+        return Caller { token, appid: named.to_owned() };
     }
     let own = request.field("component_appid") == platform.component.appid;
     let appid = if holder.is_empty() && own { &platform.component.appid } else { holder };
-    (kind, appid.to_owned())
+    Caller { token, appid: appid.to_owned() }
 }
 
-fn effect(world: &Arc<World>, request: &ApiRequest) -> Result<Answer, Refusal> {
+fn effect(world: &Arc<World>, request: &ApiRequest, caller: &Caller) -> Result<Answer, Refusal> {
     let route = open_platform::route(&request.path)
+        .or_else(|| own_secret::route(&request.path))
+        .or_else(|| web_oauth::route(&request.path))
         .or_else(|| authorizer_api::route(&request.path))
         .ok_or_else(|| Refusal::new(refusal::WRONG_URL))?;
     // Assumed (#2): WeChat's front answers HTTP 412 to chunked request bodies, before any API.
@@ -225,18 +239,26 @@ fn effect(world: &Arc<World>, request: &ApiRequest) -> Result<Answer, Refusal> {
         return Err(Refusal::new(refusal::EMPTY_POST));
     }
     if world.switches().ip_refused {
-        return Err(Refusal::new(refusal::IP_REFUSED));
+        // Two white lists: the platform's, and the account's own.
+        let own = route.needs == Needs::Own || caller.token == TokenKind::Ordinary;
+        return Err(Refusal::new(if own { refusal::OWN_IP_REFUSED } else { refusal::IP_REFUSED }));
     }
-    let appid = admit(world, request, &route)?;
+    let appid = admit(world, request, &route, caller)?;
     (route.answer)(world, request, &appid)
 }
 
 /// Checks quota, token and permission sets; gives the appid of the token's account.
-fn admit(world: &World, request: &ApiRequest, route: &ApiRoute) -> Result<String, Refusal> {
+fn admit(
+    world: &World,
+    request: &ApiRequest,
+    route: &ApiRoute,
+    caller: &Caller,
+) -> Result<String, Refusal> {
     let now = world.now();
     let mut platform = world.platform();
-    platform.quota.spend(&request.path, now)?;
-    if route.needs == Needs::Nothing {
+    let whose = if route.needs == Needs::Own { caller.appid.as_str() } else { "" };
+    platform.quota.spend(&request.path, whose, now)?;
+    if matches!(route.needs, Needs::Nothing | Needs::Own) {
         return Ok(String::new());
     }
     let token = request.token();
@@ -248,9 +270,13 @@ fn admit(world: &World, request: &ApiRequest, route: &ApiRoute) -> Result<String
             Err(Refusal::new(refusal::ACCOUNT_TOKEN_REQUIRED))
         }
         Holder::Component => Ok(String::new()),
-        Holder::Account(_) if route.needs == Needs::Component => {
+        Holder::Account(_) | Holder::Ordinary(_) | Holder::Stable(_)
+            if route.needs == Needs::Component =>
+        {
             Err(Refusal::new(refusal::NOT_GRANTED))
         }
+        // Its own developer needs nobody's grant.
+        Holder::Ordinary(appid) | Holder::Stable(appid) => Ok(appid.clone()),
         Holder::Account(appid) => {
             let (_, grant) = platform.standing(appid)?;
             let granted =
@@ -278,7 +304,7 @@ async fn finish(
     match plan.ending {
         Ending::Answer => {
             let answer = result.unwrap_or_else(|refusal| Answer::Json(refusal.to_json()));
-            answer.into_response(world)
+            answer.into_response(world, path)
         }
         Ending::Cut => serve::cut(),
         Ending::Empty => Response::from(StatusCode::INTERNAL_SERVER_ERROR),
@@ -290,10 +316,10 @@ async fn finish(
 }
 
 impl Answer {
-    fn into_response(self, world: &World) -> Response {
+    fn into_response(self, world: &World, path: &str) -> Response {
         match self {
             Self::Json(value) => {
-                let text_plain = world.switches().text_plain;
+                let text_plain = path.starts_with(web_oauth::PREFIX) || world.switches().text_plain;
                 let kind =
                     if text_plain { "text/plain" } else { "application/json; charset=UTF-8" };
                 Response::builder().content_type(kind).body(value.to_string())

@@ -3,16 +3,17 @@
 //! Tests count refreshes here: "one per expiry" and "never two in flight" are read off, not guessed
 //! from the service's side.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use poem::http::Method;
 use serde::Serialize;
 
 /// How many calls are remembered one by one; older ones live on in the counters only.
 const CALLS_KEPT: usize = 10_000;
 
 /// How many different (path, appid) pairs are counted.
-const PAIRS_KEPT: usize = 10_000;
+const PAIRS_KEPT: usize = 200_000;
 
 /// Which kind of token a call is made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -24,6 +25,8 @@ pub enum TokenKind {
     Component,
     /// An `authorizer_access_token`.
     Authorizer,
+    /// An ordinary access token, got with the account's own secret.
+    Ordinary,
 }
 
 /// One API call.
@@ -68,21 +71,42 @@ pub(crate) struct Ledger {
 #[derive(Default)]
 struct Book {
     last_seq: u64,
-    calls: VecDeque<Call>,
-    stats: HashMap<(String, String), FlightStats>,
+    calls: VecDeque<Entry>,
+    stats: HashMap<Key, FlightStats>,
+    /// Paths and appids, each once: calls come by the thousand and name few.
+    names: HashSet<Arc<str>>,
+}
+
+/// Path and appid.
+type Key = (Arc<str>, Arc<str>);
+
+/// A [`Call`] as it is kept.
+struct Entry {
+    seq: u64,
+    key: Key,
+    seen: Seen,
+}
+
+/// What is written down of a call, beside its path and appid.
+pub(crate) struct Seen {
+    pub(crate) at_ms: i64,
+    pub(crate) method: Method,
+    pub(crate) token: TokenKind,
+    pub(crate) errcode: i64,
+    pub(crate) faults: Vec<&'static str>,
 }
 
 /// A call on its way. Dropped when it is answered, or when the caller hung up.
 pub(crate) struct Flight {
     ledger: Arc<Ledger>,
-    key: (String, String),
+    key: Key,
 }
 
 impl Ledger {
     /// Counts a call as in flight until the returned value is dropped.
     pub(crate) fn begin(self: &Arc<Self>, path: &str, appid: &str) -> Flight {
-        let key = (path.to_owned(), appid.to_owned());
         let mut book = self.book();
+        let key = (book.name(path), book.name(appid));
         if book.stats.len() < PAIRS_KEPT || book.stats.contains_key(&key) {
             let stats = book.stats.entry(key.clone()).or_default();
             stats.in_flight += 1;
@@ -91,37 +115,20 @@ impl Ledger {
         Flight { ledger: Arc::clone(self), key }
     }
 
-    /// Writes a call down; `call.seq` is set here.
-    pub(crate) fn record(&self, mut call: Call) {
-        let mut book = self.book();
-        book.last_seq += 1;
-        call.seq = book.last_seq;
-        if let Some(stats) = book.stats.get_mut(&(call.path.clone(), call.appid.clone())) {
-            *if call.errcode == 0 { &mut stats.succeeded } else { &mut stats.refused } += 1;
-        }
-        if book.calls.len() == CALLS_KEPT {
-            book.calls.pop_front();
-        }
-        book.calls.push_back(call);
-    }
-
     /// The remembered calls, oldest first, of one path or of all.
     pub(crate) fn calls(&self, path: Option<&str>) -> Vec<Call> {
         let book = self.book();
-        book.calls
-            .iter()
-            .filter(|call| path.is_none_or(|path| call.path == path))
-            .cloned()
-            .collect()
+        let of_path = |entry: &&Entry| path.is_none_or(|path| *entry.key.0 == *path);
+        book.calls.iter().filter(of_path).map(Call::from).collect()
     }
 
     /// The newest `count` calls, newest first.
     pub(crate) fn latest(&self, count: usize) -> Vec<Call> {
-        self.book().calls.iter().rev().take(count).cloned().collect()
+        self.book().calls.iter().rev().take(count).map(Call::from).collect()
     }
 
     pub(crate) fn stats(&self, path: &str, appid: &str) -> FlightStats {
-        self.book().stats.get(&(path.to_owned(), appid.to_owned())).copied().unwrap_or_default()
+        self.book().stats.get(&(path.into(), appid.into())).copied().unwrap_or_default()
     }
 
     /// All counters, sorted.
@@ -130,7 +137,7 @@ impl Ledger {
             .book()
             .stats
             .iter()
-            .map(|((path, appid), stats)| (path.clone(), appid.clone(), *stats))
+            .map(|((path, appid), stats)| (path.to_string(), appid.to_string(), *stats))
             .collect();
         all.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
         all
@@ -138,6 +145,50 @@ impl Ledger {
 
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    fn name(&mut self, text: &str) -> Arc<str> {
+        if let Some(name) = self.names.get(text) {
+            return Arc::clone(name);
+        }
+        let name: Arc<str> = text.into();
+        if self.names.len() < PAIRS_KEPT {
+            self.names.insert(Arc::clone(&name));
+        }
+        name
+    }
+}
+
+impl Flight {
+    /// Writes the call down.
+    pub(crate) fn record(&self, seen: Seen) {
+        let mut book = self.ledger.book();
+        book.last_seq += 1;
+        if let Some(stats) = book.stats.get_mut(&self.key) {
+            *if seen.errcode == 0 { &mut stats.succeeded } else { &mut stats.refused } += 1;
+        }
+        if book.calls.len() == CALLS_KEPT {
+            book.calls.pop_front();
+        }
+        let entry = Entry { seq: book.last_seq, key: self.key.clone(), seen };
+        book.calls.push_back(entry);
+    }
+}
+
+impl From<&Entry> for Call {
+    fn from(Entry { seq, key: (path, appid), seen }: &Entry) -> Self {
+        Self {
+            seq: *seq,
+            at_ms: seen.at_ms,
+            method: seen.method.to_string(),
+            path: path.to_string(),
+            token: seen.token,
+            appid: appid.to_string(),
+            errcode: seen.errcode,
+            faults: seen.faults.clone(),
+        }
     }
 }
 
@@ -168,15 +219,12 @@ mod tests {
     #[test]
     fn old_calls_leave_the_book_and_stay_in_the_counters() {
         let ledger = Arc::new(Ledger::default());
-        let _flight = ledger.begin("/a", "");
+        let flight = ledger.begin("/a", "");
         for _ in 0..=CALLS_KEPT {
-            ledger.record(Call {
-                seq: 0,
+            flight.record(Seen {
                 at_ms: 0,
-                method: "POST".to_owned(),
-                path: "/a".to_owned(),
+                method: Method::POST,
                 token: TokenKind::None,
-                appid: String::new(),
                 errcode: 0,
                 faults: Vec::new(),
             });

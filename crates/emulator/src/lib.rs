@@ -11,11 +11,14 @@ mod faults;
 mod gateway;
 mod ledger;
 mod open_platform;
+mod own_secret;
 mod pages;
 mod pusher;
 mod refusal;
+mod seal;
 mod serve;
 mod state;
+mod web_oauth;
 mod world;
 
 pub use config::{
@@ -28,4 +31,8 @@ pub use ledger::{Call, FlightStats, TokenKind};
 pub use pusher::{PushOutcome, PushRecord};
 pub use state::Kill;
 pub use state::accounts::SentMessage;
-pub use state::snapshot::{AccountSnapshot, GrantSnapshot, Snapshot, TicketSnapshot};
+pub use state::issues::Issue;
+pub use state::snapshot::{
+    AccountSnapshot, GrantSnapshot, Snapshot, TicketSnapshot, TokenSnapshot,
+};
+pub use state::web::WebTokens;

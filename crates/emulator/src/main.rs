@@ -24,6 +24,9 @@ struct Args {
     /// Seconds between two tickets; 0 pushes none by itself.
     #[arg(long)]
     ticket_interval_secs: Option<u64>,
+    /// How many generated accounts there are beside the configured ones.
+    #[arg(long)]
+    accounts: Option<u32>,
     /// A JSON file; what it leaves out has its default.
     #[arg(long)]
     config: Option<PathBuf>,
@@ -71,6 +74,9 @@ fn config(args: &Args) -> anyhow::Result<EmulatorConfig> {
     }
     if let Some(secs) = args.ticket_interval_secs {
         config.ticket_interval_secs = secs;
+    }
+    if let Some(number) = args.accounts {
+        config.many_accounts = number;
     }
     Ok(config)
 }

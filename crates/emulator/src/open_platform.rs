@@ -12,7 +12,6 @@ use crate::gateway::{Answer, ApiRequest, ApiRoute, Handler, Needs, Verb};
 use crate::refusal::{self, Refusal};
 use crate::state::accounts::{Account, Grant};
 use crate::state::codes::PRE_AUTH_CODE_LIFE_MS;
-use crate::state::tokens::TOKEN_LIFE_MS;
 use crate::state::{Issued, Platform};
 use crate::world::World;
 
@@ -60,14 +59,19 @@ fn start_push_ticket(world: &Arc<World>, request: &ApiRequest, _: &str) -> Resul
 }
 
 fn component_token(world: &Arc<World>, request: &ApiRequest, _: &str) -> Result<Answer, Refusal> {
+    let life = world.switches().life();
     let mut platform = world.platform();
     check_appid(&platform, request)?;
     let token = platform.component_token(
         request.field("component_appsecret"),
         request.field("component_verify_ticket"),
+        life,
         world.now(),
     )?;
-    Ok(Answer::Json(json!({ "component_access_token": token, "expires_in": TOKEN_LIFE_MS / 1000 })))
+    Ok(Answer::Json(json!({
+        "component_access_token": token.value,
+        "expires_in": token.expires_in_secs,
+    })))
 }
 
 fn create_preauthcode(
@@ -82,9 +86,10 @@ fn create_preauthcode(
 }
 
 fn query_auth(world: &Arc<World>, request: &ApiRequest, _: &str) -> Result<Answer, Refusal> {
+    let life = world.switches().life();
     let mut platform = world.platform();
     check_appid(&platform, request)?;
-    let issued = platform.redeem(request.field("authorization_code"), world.now())?;
+    let issued = platform.redeem(request.field("authorization_code"), life, world.now())?;
     let (_, grant) = platform.standing(&issued.appid)?;
     let mut info = tokens_json(&issued);
     info["authorizer_appid"] = issued.appid.as_str().into();
@@ -93,13 +98,13 @@ fn query_auth(world: &Arc<World>, request: &ApiRequest, _: &str) -> Result<Answe
 }
 
 fn authorizer_token(world: &Arc<World>, request: &ApiRequest, _: &str) -> Result<Answer, Refusal> {
-    let rotate = world.switches().rotate_refresh_tokens;
+    let switches = world.switches();
     let mut platform = world.platform();
     check_appid(&platform, request)?;
     let issued = platform.refresh(
         request.field("authorizer_appid"),
         request.field("authorizer_refresh_token"),
-        rotate,
+        &switches,
         world.now(),
     )?;
     Ok(Answer::Json(tokens_json(&issued)))
@@ -107,8 +112,8 @@ fn authorizer_token(world: &Arc<World>, request: &ApiRequest, _: &str) -> Result
 
 fn tokens_json(issued: &Issued) -> Value {
     json!({
-        "authorizer_access_token": issued.access_token,
-        "expires_in": TOKEN_LIFE_MS / 1000,
+        "authorizer_access_token": issued.access_token.value,
+        "expires_in": issued.access_token.expires_in_secs,
         "authorizer_refresh_token": issued.refresh_token,
     })
 }
@@ -118,6 +123,7 @@ fn get_authorizer_info(
     request: &ApiRequest,
     _: &str,
 ) -> Result<Answer, Refusal> {
+    let leaves_token_out = world.switches().info_without_refresh_token;
     let platform = world.platform();
     check_appid(&platform, request)?;
     let (account, grant) = platform.standing(request.field("authorizer_appid"))?;
@@ -125,7 +131,7 @@ fn get_authorizer_info(
         "authorizer_appid": account.config.appid,
         "func_info": func_info(grant),
     });
-    if let Some(refresh_token) = &grant.refresh_token {
+    if let Some(refresh_token) = grant.refresh_token.as_ref().filter(|_| !leaves_token_out) {
         authorization["authorizer_refresh_token"] = refresh_token.as_str().into();
     }
     Ok(Answer::Json(json!({
@@ -187,19 +193,25 @@ fn get_authorizer_list(
     if count > LIST_COUNT_MAX {
         return Err(Refusal::new(refusal::COUNT_TOO_LARGE));
     }
-    let granted = platform.accounts.values().filter_map(|account| {
-        let grant = account.grant.as_ref()?;
-        let mut entry = json!({
-            "authorizer_appid": account.config.appid,
-            "auth_time": grant.granted_at / 1000,
-        });
-        if let Some(refresh_token) = &grant.refresh_token {
-            entry["refresh_token"] = refresh_token.as_str().into();
-        }
-        Some(entry)
-    });
-    let all: Vec<Value> = granted.collect();
     let [offset, count] = [offset, count].map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-    let page: Vec<&Value> = all.iter().skip(offset).take(count).collect();
-    Ok(Answer::Json(json!({ "total_count": all.len(), "list": page })))
+    let mut total = 0;
+    let mut page = Vec::new();
+    for (account, grant) in platform.granted() {
+        if total >= offset && page.len() < count {
+            page.push(listed(account, grant));
+        }
+        total += 1;
+    }
+    Ok(Answer::Json(json!({ "total_count": total, "list": page })))
+}
+
+fn listed(account: &Account, grant: &Grant) -> Value {
+    let mut entry = json!({
+        "authorizer_appid": account.config.appid,
+        "auth_time": grant.granted_at / 1000,
+    });
+    if let Some(refresh_token) = &grant.refresh_token {
+        entry["refresh_token"] = refresh_token.as_str().into();
+    }
+    entry
 }

@@ -13,10 +13,14 @@ use poem::{Body, Request, Response, handler};
 use crate::config::AccountKind;
 use crate::consent::{self, AuthorizeLink, Consent, Entry, PageError};
 use crate::state::Platform;
+use crate::state::accounts::Account;
 use crate::world::World;
 
 /// The largest form that is read.
 const FORM_BYTES: usize = 64 * 1024;
+
+/// How many accounts a page shows at most. A form may name one that is not shown.
+pub(crate) const ACCOUNTS_SHOWN: usize = 100;
 
 /// The language of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +143,7 @@ fn consent_page<'a>(
     link: &'a AuthorizeLink,
     language: Language,
 ) -> ConsentPage<'a> {
-    let offered = link.offered(platform);
+    let offered: Vec<&Account> = link.offered(platform).take(ACCOUNTS_SHOWN).collect();
     let accounts = offered.iter().enumerate().map(|(at, account)| AccountChoice {
         appid: account.config.appid.clone(),
         name: account.config.nick_name.clone(),

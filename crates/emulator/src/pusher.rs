@@ -9,18 +9,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use lingpai_wechat::crypt::{self, KeySlot};
+use lingpai_wechat::crypt;
 use serde::Serialize;
-use sha1::{Digest as _, Sha1};
 use tokio::time::sleep;
 use url::Url;
 
 use crate::config::PushPolicy;
-use crate::state::mint;
+use crate::seal::Seal;
 use crate::world::World;
 
 /// How many attempts are remembered.
 const RECORDS_KEPT: usize = 1000;
+
+/// How often a message is sent at most.
+///
+/// Source: WeChat docs, "Receiving messages" (接收普通消息): three attempts in all.
+const MESSAGE_ATTEMPTS: u32 = 3;
 
 /// How much of an answer is read.
 const ANSWER_BYTES: usize = 64 * 1024;
@@ -86,6 +90,26 @@ pub(crate) struct Push {
 enum Addressee {
     Component,
     Account { appid: String, user_name: String },
+}
+
+impl Push {
+    /// Whether an answer ends the repeats. An event wants the word `success`. A message wants an
+    /// answer: the word, nothing, or a reply.
+    ///
+    /// Assumed: a body that is no valid reply is shown to the user as an error, not repeated (#2).
+    fn is_settled_by(&self, outcome: &PushOutcome) -> bool {
+        match self.to {
+            Addressee::Component => outcome.is_accepted(),
+            Addressee::Account { .. } => outcome.status == Some(200),
+        }
+    }
+
+    fn attempts_at_most(&self) -> u32 {
+        match self.to {
+            Addressee::Component => u32::MAX,
+            Addressee::Account { .. } => MESSAGE_ATTEMPTS,
+        }
+    }
 }
 
 /// The sending side's own state.
@@ -258,11 +282,11 @@ impl World {
         first_outcome.expect("a batch has at least one push")
     }
 
-    /// The first attempt; if it is not accepted the repeats run in the background.
+    /// The first attempt; if it settles nothing the repeats run in the background.
     async fn deliver(self: &Arc<Self>, push: &Push) -> PushOutcome {
         let outcome = self.attempt(push, 1).await;
-        let was_sent = outcome.status.is_some() || self.url_of(push).is_ok();
-        if !outcome.is_accepted() && was_sent {
+        let was_sent = outcome.status.is_some() || self.way_of(push).is_ok();
+        if !push.is_settled_by(&outcome) && was_sent {
             let (world, push) = (Arc::clone(self), push.clone());
             self.tasks.spawn(async move { world.repeat(&push).await });
         }
@@ -271,8 +295,9 @@ impl World {
 
     async fn repeat(&self, push: &Push) {
         for (attempt, pause) in (2..).zip(&self.push_policy.pauses_ms) {
-            let goes_on = self.sleeps(Duration::from_millis(*pause)).await;
-            if !goes_on || self.attempt(push, attempt).await.is_accepted() {
+            let goes_on = attempt <= push.attempts_at_most()
+                && self.sleeps(Duration::from_millis(*pause)).await;
+            if !goes_on || push.is_settled_by(&self.attempt(push, attempt).await) {
                 return;
             }
         }
@@ -308,28 +333,15 @@ impl World {
     }
 
     async fn post(&self, push: &Push) -> anyhow::Result<(u16, String)> {
-        let mut url = self.url_of(push)?;
-        let timestamp = self.now() / 1000;
-        let nonce = mint::nonce();
-        let plaintext = push.plaintext.as_bytes();
-        let random = mint::random();
-        let sealed = self.crypt.seal(plaintext, KeySlot::Current, timestamp, &nonce, random);
+        let (mut url, seal) = self.way_of(push)?;
+        let encrypt = seal.seal(&push.plaintext, self.now() / 1000, &mut url);
         let body = match &push.to {
             Addressee::Component => {
                 let appid = self.platform().component.appid.clone();
-                crypt::envelope_to_component(&appid, &sealed.encrypt)
+                crypt::envelope_to_component(&appid, &encrypt)
             }
-            Addressee::Account { user_name, .. } => {
-                crypt::envelope_to_account(user_name, &sealed.encrypt)
-            }
+            Addressee::Account { user_name, .. } => crypt::envelope_to_account(user_name, &encrypt),
         };
-        let timestamp = timestamp.to_string();
-        url.query_pairs_mut()
-            .append_pair("signature", &self.plain_signature(&timestamp, &nonce))
-            .append_pair("timestamp", &timestamp)
-            .append_pair("nonce", &nonce)
-            .append_pair("encrypt_type", "aes")
-            .append_pair("msg_signature", &sealed.msg_signature);
         let request = self.pusher.http.post(url).header("content-type", "text/xml").body(body);
         let mut response = request.send().await.map_err(reqwest::Error::without_url)?;
         let mut answer = Vec::new();
@@ -340,22 +352,24 @@ impl World {
         Ok((response.status().as_u16(), String::from_utf8_lossy(&answer).into_owned()))
     }
 
-    fn url_of(&self, push: &Push) -> anyhow::Result<Url> {
+    /// Where a push goes and what it is sealed with: the component's, or what an account has of
+    /// its own.
+    fn way_of(&self, push: &Push) -> anyhow::Result<(Url, Arc<Seal>)> {
         let targets = self.targets();
-        let text = match &push.to {
-            Addressee::Component => targets.events_url.context("no events_url is set")?,
+        let component = Arc::clone(&self.seal);
+        let (text, seal) = match &push.to {
+            Addressee::Component => {
+                (targets.events_url.context("no events_url is set")?, component)
+            }
             Addressee::Account { appid, .. } => {
-                targets.messages_url.context("no messages_url is set")?.replace("$APPID$", appid)
+                let platform = self.platform();
+                let own = &platform.accounts.get(appid).context("no such account")?.config;
+                let url = own.messages_url.clone().or(targets.messages_url);
+                let url = url.context("no messages_url is set")?.replace("$APPID$", appid);
+                (url, Seal::of_account(own)?.map_or(component, Arc::new))
             }
         };
-        Url::parse(&text).context("the push URL cannot be read")
-    }
-
-    /// The signature without the body, which WeChat sends as well.
-    fn plain_signature(&self, timestamp: &str, nonce: &str) -> String {
-        let mut parts = [self.push_token.as_str(), timestamp, nonce];
-        parts.sort_unstable();
-        base16ct::lower::encode_string(&Sha1::digest(parts.concat()))
+        Ok((Url::parse(&text).context("the push URL cannot be read")?, seal))
     }
 
     /// Sleeps; false when the world stops meanwhile.

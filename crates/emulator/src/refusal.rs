@@ -29,21 +29,28 @@ impl Refusal {
 }
 
 pub(crate) const WRONG_TOKEN: i64 = 40001;
+pub(crate) const WRONG_GRANT_TYPE: i64 = 40002;
 pub(crate) const WRONG_OPENID: i64 = 40003;
 pub(crate) const WRONG_MEDIA_TYPE: i64 = 40004;
 pub(crate) const WRONG_MEDIA_ID: i64 = 40007;
 pub(crate) const WRONG_APPID: i64 = 40013;
+pub(crate) const WRONG_WEB_REFRESH_TOKEN: i64 = 40030;
 pub(crate) const WRONG_URL: i64 = 40066;
 pub(crate) const WRONG_SECRET: i64 = 40125;
+pub(crate) const OWN_IP_REFUSED: i64 = 40164;
 pub(crate) const COUNT_TOO_LARGE: i64 = 40170;
 pub(crate) const TOKEN_MISSING: i64 = 41001;
+pub(crate) const APPID_MISSING: i64 = 41002;
+pub(crate) const REFRESH_TOKEN_MISSING: i64 = 41003;
 pub(crate) const SECRET_MISSING: i64 = 41004;
 pub(crate) const FILE_MISSING: i64 = 41005;
 pub(crate) const TOKEN_EXPIRED: i64 = 42001;
+pub(crate) const WEB_REFRESH_TOKEN_EXPIRED: i64 = 42002;
 pub(crate) const GET_REQUIRED: i64 = 43001;
 pub(crate) const POST_REQUIRED: i64 = 43002;
 pub(crate) const EMPTY_POST: i64 = 44002;
 pub(crate) const QUOTA_USED_UP: i64 = 45009;
+pub(crate) const TOO_FAST: i64 = 45011;
 pub(crate) const NO_MENU: i64 = 46003;
 pub(crate) const BAD_JSON: i64 = 47001;
 pub(crate) const NOT_GRANTED: i64 = 48001;
@@ -61,21 +68,28 @@ fn words(errcode: i64) -> &'static str {
     match errcode {
         -1 => "system error",
         WRONG_TOKEN => "invalid credential, access_token is invalid or not latest",
+        WRONG_GRANT_TYPE => "invalid grant_type",
         WRONG_OPENID => "invalid openid",
         WRONG_MEDIA_TYPE => "invalid media type",
         WRONG_MEDIA_ID => "invalid media_id",
         WRONG_APPID => "invalid appid",
+        WRONG_WEB_REFRESH_TOKEN => "invalid refresh_token",
         WRONG_URL => "invalid url",
         WRONG_SECRET => "invalid appsecret",
+        OWN_IP_REFUSED => "invalid ip, not in whitelist",
         COUNT_TOO_LARGE => "args count exceed count limit",
         TOKEN_MISSING => "access_token missing",
+        APPID_MISSING => "appid missing",
+        REFRESH_TOKEN_MISSING => "refresh_token missing",
         SECRET_MISSING => "appsecret missing",
         FILE_MISSING => "media data missing",
         TOKEN_EXPIRED => "access_token expired",
+        WEB_REFRESH_TOKEN_EXPIRED => "refresh_token expired",
         GET_REQUIRED => "require GET method",
         POST_REQUIRED => "require POST method",
         EMPTY_POST => "empty post data",
         QUOTA_USED_UP => "reach max api daily quota limit",
+        TOO_FAST => "api minute-quota reach limit, must slower, retry next minute",
         NO_MENU => "menu no exist",
         BAD_JSON => "data format error",
         NOT_GRANTED => "api unauthorized",

@@ -5,23 +5,29 @@
 
 pub(crate) mod accounts;
 pub(crate) mod codes;
+pub(crate) mod issues;
+mod kill;
 pub(crate) mod media;
 pub(crate) mod mint;
+pub(crate) mod ordinary;
 pub(crate) mod quota;
 pub(crate) mod snapshot;
 pub(crate) mod tokens;
+pub(crate) mod web;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use serde::{Deserialize, Serialize};
-
-use crate::config::{AccountConfig, ComponentConfig, EmulatorConfig};
+use crate::config::{AccountConfig, ComponentConfig, EmulatorConfig, Switches};
 use crate::refusal::{self, Refusal};
 use accounts::{Account, Grant};
 use codes::Codes;
+use issues::{IssuedBy, Issues};
 use media::MediaStore;
 use quota::Quota;
-use tokens::{Holder, Tokens};
+use tokens::{Holder, Life, Tokens};
+use web::WebGrants;
+
+pub use kill::Kill;
 
 /// How long a ticket can be used.
 ///
@@ -31,36 +37,13 @@ pub(crate) const TICKET_LIFE_MS: i64 = 12 * 3600 * 1000;
 /// How many tickets are remembered; at one per ten minutes more than live at a time.
 const TICKETS_KEPT: usize = 200;
 
-/// Something to end before its time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Kill {
-    /// All tickets: 61006 from now on.
-    Tickets,
-    /// The component's access tokens: 40001 from now on.
-    ComponentTokens,
-    /// An account's access tokens: 40001 from now on.
-    AuthorizerTokens {
-        /// The account.
-        appid: String,
-    },
-    /// An account's refresh token: 61023 until its administrator consents again.
-    RefreshToken {
-        /// The account.
-        appid: String,
-    },
-    /// An account's refresh token is replaced: 61023 for the old one, the list tells the new one.
-    ReplaceRefreshToken {
-        /// The account.
-        appid: String,
-    },
-}
-
 /// WeChat's memory.
 pub(crate) struct Platform {
     pub(crate) component: ComponentConfig,
     pub(crate) accounts: BTreeMap<String, Account>,
     pub(crate) tokens: Tokens,
+    pub(crate) issues: Issues,
+    pub(crate) web: WebGrants,
     pub(crate) codes: Codes,
     pub(crate) quota: Quota,
     pub(crate) media: MediaStore,
@@ -78,20 +61,29 @@ pub(crate) enum GrantChange {
     Same,
 }
 
-/// An answer with an access token.
+/// An access token as it is told.
+pub(crate) struct AccessToken {
+    pub(crate) value: String,
+    pub(crate) expires_in_secs: i64,
+}
+
+/// An answer with an account's tokens.
 pub(crate) struct Issued {
     pub(crate) appid: String,
-    pub(crate) access_token: String,
+    pub(crate) access_token: AccessToken,
     pub(crate) refresh_token: String,
 }
 
 impl Platform {
     pub(crate) fn new(config: &EmulatorConfig) -> Self {
-        let accounts = config.accounts.iter().cloned();
+        let generated = (1..=config.many_accounts).map(AccountConfig::generated);
+        let accounts = generated.chain(config.accounts.iter().cloned());
         Self {
             component: config.component.clone(),
             accounts: accounts.map(|one| (one.appid.clone(), Account::new(one))).collect(),
             tokens: Tokens::default(),
+            issues: Issues::default(),
+            web: WebGrants::default(),
             codes: Codes::default(),
             quota: Quota::new(config.quotas.clone()),
             media: MediaStore::default(),
@@ -124,16 +116,17 @@ impl Platform {
         &mut self,
         secret: &str,
         ticket: &str,
+        life: Life,
         now: i64,
-    ) -> Result<String, Refusal> {
+    ) -> Result<AccessToken, Refusal> {
         self.check_secret(secret)?;
         let minted_at = self.tickets.iter().find(|(value, _)| value == ticket).map(|(_, at)| *at);
         match minted_at {
             None => Err(Refusal::new(refusal::WRONG_TICKET)),
             Some(at) if now >= at + TICKET_LIFE_MS => Err(Refusal::new(refusal::TICKET_EXPIRED)),
             Some(_) => {
-                let value = mint::component_access_token();
-                Ok(self.tokens.issue(Holder::Component, value, now))
+                let by = Some(IssuedBy::ComponentToken);
+                Ok(self.new_token(&Holder::Component, by, life, now))
             }
         }
     }
@@ -177,6 +170,14 @@ impl Platform {
         self.accounts.get_mut(appid).is_some_and(|account| account.grant.take().is_some())
     }
 
+    /// The account with this appid.
+    pub(crate) fn account_named(&self, appid: &str) -> Result<&Account, Refusal> {
+        if appid.is_empty() {
+            return Err(Refusal::new(refusal::APPID_MISSING));
+        }
+        self.accounts.get(appid).ok_or_else(|| Refusal::new(refusal::WRONG_APPID))
+    }
+
     /// The standing grant of an account.
     pub(crate) fn standing(&self, appid: &str) -> Result<(&Account, &Grant), Refusal> {
         self.accounts
@@ -185,13 +186,18 @@ impl Platform {
             .ok_or_else(|| Refusal::new(refusal::NOT_AUTHORIZED))
     }
 
+    /// All standing grants, by appid.
+    pub(crate) fn granted(&self) -> impl Iterator<Item = (&Account, &Grant)> {
+        self.accounts.values().filter_map(|one| one.grant.as_ref().map(|grant| (one, grant)))
+    }
+
     /// Authorization code in, first tokens out; empty ones for an account without API permissions.
-    pub(crate) fn redeem(&mut self, code: &str, now: i64) -> Result<Issued, Refusal> {
+    pub(crate) fn redeem(&mut self, code: &str, life: Life, now: i64) -> Result<Issued, Refusal> {
         let appid = self.codes.redeem(code, now)?;
         let refresh_token = self.standing(&appid)?.1.refresh_token.clone();
         let access_token = match refresh_token {
-            Some(_) => self.new_authorizer_token(&appid, now),
-            None => String::new(),
+            Some(_) => self.new_token(&Holder::Account(appid.clone()), None, life, now),
+            None => AccessToken { value: String::new(), expires_in_secs: life.secs() },
         };
         Ok(Issued { appid, access_token, refresh_token: refresh_token.unwrap_or_default() })
     }
@@ -201,7 +207,7 @@ impl Platform {
         &mut self,
         appid: &str,
         refresh_token: &str,
-        rotate: bool,
+        switches: &Switches,
         now: i64,
     ) -> Result<Issued, Refusal> {
         let (_, grant) = self.standing(appid)?;
@@ -209,32 +215,32 @@ impl Platform {
         if !fits || refresh_token.is_empty() || grant.refresh_token_is_dead {
             return Err(Refusal::new(refusal::WRONG_REFRESH_TOKEN));
         }
-        let next = if rotate { mint::refresh_token() } else { refresh_token.to_owned() };
+        let next = match switches.rotate_refresh_tokens {
+            true => mint::refresh_token(),
+            false => refresh_token.to_owned(),
+        };
         self.change_grant(appid, |grant| grant.refresh_token = Some(next.clone()));
-        let access_token = self.new_authorizer_token(appid, now);
+        let holder = Holder::Account(appid.to_owned());
+        let by = Some(IssuedBy::AuthorizerToken);
+        let access_token = self.new_token(&holder, by, switches.life(), now);
         Ok(Issued { appid: appid.to_owned(), access_token, refresh_token: next })
     }
 
-    /// Ends something before its time.
-    pub(crate) fn kill(&mut self, kill: &Kill, now: i64) {
-        match kill {
-            Kill::Tickets => self.tickets.clear(),
-            Kill::ComponentTokens => self.tokens.kill(&Holder::Component, now),
-            Kill::AuthorizerTokens { appid } => {
-                self.tokens.kill(&Holder::Account(appid.clone()), now);
-            }
-            Kill::RefreshToken { appid } => {
-                self.change_grant(appid, |grant| grant.refresh_token_is_dead = true);
-            }
-            Kill::ReplaceRefreshToken { appid } => {
-                self.change_grant(appid, |grant| grant.refresh_token = Some(mint::refresh_token()));
-            }
+    /// Mints the next token of a holder. `by` is the interface, where the book of issues has it.
+    fn new_token(
+        &mut self,
+        holder: &Holder,
+        by: Option<IssuedBy>,
+        life: Life,
+        now: i64,
+    ) -> AccessToken {
+        let value = mint::access_token(holder);
+        let left_ms = self.tokens.issue(holder.clone(), &value, life, now);
+        if let Some(by) = by {
+            let appid = holder.appid().unwrap_or(&self.component.appid);
+            self.issues.record(by, (appid, &value), left_ms, now);
         }
-    }
-
-    fn new_authorizer_token(&mut self, appid: &str, now: i64) -> String {
-        let value = mint::authorizer_access_token();
-        self.tokens.issue(Holder::Account(appid.to_owned()), value, now)
+        AccessToken { value, expires_in_secs: life.secs() }
     }
 
     fn change_grant(&mut self, appid: &str, change: impl FnOnce(&mut Grant)) {
@@ -259,6 +265,14 @@ mod tests {
         platform.codes.consent("", SHOP, now)
     }
 
+    fn life() -> Life {
+        Life::of_secs(7200)
+    }
+
+    fn refresh(platform: &mut Platform, token: &str, now: i64) -> Result<Issued, Refusal> {
+        platform.refresh(SHOP, token, &Switches::default(), now)
+    }
+
     fn errcode<T>(result: Result<T, Refusal>) -> i64 {
         result.err().map_or(0, |refusal| refusal.errcode)
     }
@@ -268,9 +282,12 @@ mod tests {
         let mut platform = platform();
         let ticket = platform.new_ticket(0);
         let secret = platform.component.appsecret.clone();
-        assert!(platform.component_token(&secret, &ticket, TICKET_LIFE_MS - 1).is_ok());
-        assert_eq!(errcode(platform.component_token(&secret, &ticket, TICKET_LIFE_MS)), 61005);
-        assert_eq!(errcode(platform.component_token(&secret, "ticket@@@x", 0)), 61006);
+        assert!(platform.component_token(&secret, &ticket, life(), TICKET_LIFE_MS - 1).is_ok());
+        assert_eq!(
+            errcode(platform.component_token(&secret, &ticket, life(), TICKET_LIFE_MS)),
+            61005
+        );
+        assert_eq!(errcode(platform.component_token(&secret, "ticket@@@x", life(), 0)), 61006);
     }
 
     #[test]
@@ -279,38 +296,39 @@ mod tests {
         let older = platform.new_ticket(0);
         platform.new_ticket(600_000);
         let secret = platform.component.appsecret.clone();
-        assert!(platform.component_token(&secret, &older, 600_001).is_ok());
+        assert!(platform.component_token(&secret, &older, life(), 600_001).is_ok());
     }
 
     #[test]
     fn a_wrong_or_missing_secret_is_told_apart() {
         let mut platform = platform();
         let ticket = platform.new_ticket(0);
-        assert_eq!(errcode(platform.component_token("wrong", &ticket, 0)), 40125);
-        assert_eq!(errcode(platform.component_token("", &ticket, 0)), 41004);
+        assert_eq!(errcode(platform.component_token("wrong", &ticket, life(), 0)), 40125);
+        assert_eq!(errcode(platform.component_token("", &ticket, life(), 0)), 41004);
     }
 
     #[test]
     fn a_new_authorization_voids_the_old_refresh_token() {
         let mut platform = platform();
         let code = consent(&mut platform, &[1], 0);
-        let first = platform.redeem(&code, 0).unwrap();
-        assert!(platform.refresh(SHOP, &first.refresh_token, false, 1).is_ok());
+        let first = platform.redeem(&code, life(), 0).unwrap();
+        assert!(refresh(&mut platform, &first.refresh_token, 1).is_ok());
         let code = consent(&mut platform, &[1], 2);
-        assert_eq!(errcode(platform.refresh(SHOP, &first.refresh_token, false, 3)), 61023);
-        let second = platform.redeem(&code, 4).unwrap();
-        assert!(platform.refresh(SHOP, &second.refresh_token, false, 5).is_ok());
+        assert_eq!(errcode(refresh(&mut platform, &first.refresh_token, 3)), 61023);
+        let second = platform.redeem(&code, life(), 4).unwrap();
+        assert!(refresh(&mut platform, &second.refresh_token, 5).is_ok());
     }
 
     #[test]
     fn a_refresh_keeps_the_refresh_token_unless_rotation_is_on() {
         let mut platform = platform();
         let code = consent(&mut platform, &[1], 0);
-        let first = platform.redeem(&code, 0).unwrap().refresh_token;
-        assert_eq!(platform.refresh(SHOP, &first, false, 1).unwrap().refresh_token, first);
-        let second = platform.refresh(SHOP, &first, true, 2).unwrap().refresh_token;
+        let first = platform.redeem(&code, life(), 0).unwrap().refresh_token;
+        assert_eq!(refresh(&mut platform, &first, 1).unwrap().refresh_token, first);
+        let rotating = Switches { rotate_refresh_tokens: true, ..Switches::default() };
+        let second = platform.refresh(SHOP, &first, &rotating, 2).unwrap().refresh_token;
         assert_ne!(second, first);
-        assert_eq!(errcode(platform.refresh(SHOP, &first, true, 3)), 61023);
+        assert_eq!(errcode(platform.refresh(SHOP, &first, &rotating, 3)), 61023);
     }
 
     #[test]
@@ -326,24 +344,24 @@ mod tests {
     fn a_withdrawal_voids_everything() {
         let mut platform = platform();
         let code = consent(&mut platform, &[1], 0);
-        let issued = platform.redeem(&code, 0).unwrap();
+        let issued = platform.redeem(&code, life(), 0).unwrap();
         assert!(platform.withdraw(SHOP, 1));
         assert!(!platform.withdraw(SHOP, 1));
-        assert_eq!(errcode(platform.tokens.check(&issued.access_token, 1)), 40001);
-        assert_eq!(errcode(platform.refresh(SHOP, &issued.refresh_token, false, 1)), 61003);
+        assert_eq!(errcode(platform.tokens.check(&issued.access_token.value, 1)), 40001);
+        assert_eq!(errcode(refresh(&mut platform, &issued.refresh_token, 1)), 61003);
     }
 
     #[test]
     fn a_killed_refresh_token_stays_dead_and_a_replaced_one_can_be_found() {
         let mut platform = platform();
         let code = consent(&mut platform, &[1], 0);
-        let token = platform.redeem(&code, 0).unwrap().refresh_token;
+        let token = platform.redeem(&code, life(), 0).unwrap().refresh_token;
         platform.kill(&Kill::ReplaceRefreshToken { appid: SHOP.to_owned() }, 1);
-        assert_eq!(errcode(platform.refresh(SHOP, &token, false, 1)), 61023);
+        assert_eq!(errcode(refresh(&mut platform, &token, 1)), 61023);
         let replaced = platform.standing(SHOP).unwrap().1.refresh_token.clone().unwrap();
-        assert!(platform.refresh(SHOP, &replaced, false, 1).is_ok());
+        assert!(refresh(&mut platform, &replaced, 1).is_ok());
         platform.kill(&Kill::RefreshToken { appid: SHOP.to_owned() }, 2);
-        assert_eq!(errcode(platform.refresh(SHOP, &replaced, false, 2)), 61023);
+        assert_eq!(errcode(refresh(&mut platform, &replaced, 2)), 61023);
     }
 
     #[test]
@@ -353,8 +371,56 @@ mod tests {
         config.api_permission = false;
         platform.add_account(config);
         let code = consent(&mut platform, &[1], 0);
-        let issued = platform.redeem(&code, 0).unwrap();
-        assert_eq!((issued.access_token.as_str(), issued.refresh_token.as_str()), ("", ""));
-        assert_eq!(errcode(platform.refresh(SHOP, "", false, 1)), 61023);
+        let issued = platform.redeem(&code, life(), 0).unwrap();
+        assert_eq!((issued.access_token.value.as_str(), issued.refresh_token.as_str()), ("", ""));
+        assert_eq!(errcode(refresh(&mut platform, "", 1)), 61023);
+    }
+
+    #[test]
+    fn all_refresh_tokens_can_be_replaced_at_once() {
+        let mut platform = platform();
+        let appids: Vec<String> = platform.accounts.keys().cloned().collect();
+        let mut config = platform.accounts[SHOP].config.clone();
+        config.api_permission = false;
+        platform.add_account(config);
+        for appid in &appids[..2] {
+            platform.grant(appid, vec![1], 0).unwrap();
+        }
+        let tokens = |platform: &Platform| -> Vec<Option<String>> {
+            let grants = appids.iter().filter_map(|appid| platform.standing(appid).ok());
+            grants.map(|(_, grant)| grant.refresh_token.clone()).collect()
+        };
+        let before = tokens(&platform);
+        platform.kill(&Kill::AllRefreshTokensReplaced, 1);
+        let after = tokens(&platform);
+        assert_eq!((before[0].as_ref(), after[0].as_ref()), (None, None));
+        assert_ne!(before[1], after[1]);
+        assert!(after[1].is_some());
+    }
+
+    #[test]
+    fn refreshes_and_component_tokens_are_in_the_book_of_issues_and_exchanges_are_not() {
+        let mut platform = platform();
+        let ticket = platform.new_ticket(0);
+        let secret = platform.component.appsecret.clone();
+        platform.component_token(&secret, &ticket, life(), 0).unwrap();
+        let code = consent(&mut platform, &[1], 0);
+        let first = platform.redeem(&code, life(), 0).unwrap();
+        refresh(&mut platform, &first.refresh_token, 1000).unwrap();
+        let issues: Vec<issues::Issue> =
+            platform.issues.since(0).into_iter().map(issues::Issue::from).collect();
+        let told = |at: usize| (issues[at].appid.as_str(), issues[at].previous_remaining_ms);
+        assert_eq!(issues.len(), 2);
+        assert_eq!(told(0), ("wx1f0e2d3c4b5a6978", None));
+        assert_eq!(told(1), (SHOP, Some(7_199_000)));
+    }
+
+    #[test]
+    fn many_accounts_are_generated_with_secrets() {
+        let config = EmulatorConfig { many_accounts: 20, ..EmulatorConfig::for_tests() };
+        let platform = Platform::new(&config);
+        assert_eq!(platform.accounts.len(), 23);
+        let last = &platform.accounts[&AccountConfig::generated(20).appid].config;
+        assert!(last.appsecret.as_ref().unwrap().contains("CANARY"));
     }
 }

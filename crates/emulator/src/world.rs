@@ -2,10 +2,6 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use anyhow::Context as _;
-use lingpai_wechat::crypt::{Crypt, EncodingAesKey};
-use lingpai_wechat::id::Appid;
-use lingpai_wechat::secret::Secret;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,7 +11,9 @@ use crate::config::{EmulatorConfig, PushPolicy, Switches};
 use crate::faults::Faults;
 use crate::ledger::Ledger;
 use crate::pusher::Pusher;
+use crate::seal::Seal;
 use crate::state::Platform;
+use crate::state::issues::Issue;
 use crate::state::snapshot::Snapshot;
 
 /// Where pushes go.
@@ -28,8 +26,8 @@ pub(crate) struct Targets {
 /// One emulated WeChat.
 pub(crate) struct World {
     pub(crate) clock: VirtualClock,
-    pub(crate) crypt: Crypt,
-    pub(crate) push_token: String,
+    /// The component's; an account's own is made when it is needed.
+    pub(crate) seal: Arc<Seal>,
     pub(crate) push_policy: PushPolicy,
     pub(crate) pusher: Pusher,
     pub(crate) faults: Faults,
@@ -46,17 +44,15 @@ impl World {
     /// Builds a world that does nothing yet.
     ///
     /// # Errors
-    /// When the component's appid or EncodingAESKey cannot be read.
+    /// When an appid or EncodingAESKey, the component's or an account's own, cannot be read.
     pub(crate) fn new(config: &EmulatorConfig) -> anyhow::Result<Self> {
         let component = &config.component;
-        let appid = Appid::parse(&component.appid).context("component.appid")?;
-        let key = EncodingAesKey::parse(&component.encoding_aes_key)
-            .context("component.encoding_aes_key")?;
-        let push_token = Secret::from(component.push_token.as_str());
+        for account in &config.accounts {
+            Seal::of_account(account)?;
+        }
         Ok(Self {
             clock: VirtualClock::default(),
-            crypt: Crypt::new(push_token, appid, key, None),
-            push_token: component.push_token.clone(),
+            seal: Arc::new(Seal::of_component(component)?),
             push_policy: config.push.clone(),
             pusher: Pusher::new(&config.push)?,
             faults: Faults::default(),
@@ -107,6 +103,12 @@ impl World {
 
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// The remembered issues with a number above `number`; written out after the lock is let go.
+    pub(crate) fn issues_since(&self, number: u64) -> Vec<Issue> {
+        let kept = self.platform().issues.since(number);
+        kept.into_iter().map(Issue::from).collect()
     }
 
     /// The whole state at one instant.

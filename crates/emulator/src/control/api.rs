@@ -8,12 +8,14 @@ use poem::web::{Data, Path};
 use poem::{Body, Request, Response, handler};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::config::AccountConfig;
 use crate::emulator;
 use crate::faults::Fault;
+use crate::seal::Seal;
 use crate::state::Kill;
+use crate::state::web::Fan;
 use crate::world::World;
 
 /// The largest body that is read.
@@ -32,6 +34,12 @@ impl From<Misunderstood> for poem::Error {
             .content_type("application/json")
             .body(body);
         Self::from_response(response)
+    }
+}
+
+impl From<anyhow::Error> for Misunderstood {
+    fn from(why: anyhow::Error) -> Self {
+        Self(format!("{why:#}"))
     }
 }
 
@@ -54,11 +62,14 @@ pub(super) fn get_state(Data(world): Data<&Arc<World>>) -> Result<Response> {
 
 #[handler]
 pub(super) fn list_calls(request: &Request, Data(world): Data<&Arc<World>>) -> Result<Response> {
-    let query = request.uri().query().unwrap_or_default();
-    let path = url::form_urlencoded::parse(query.as_bytes())
-        .find(|(name, _)| name == "path")
-        .map(|(_, value)| value.into_owned());
-    json_response(&world.ledger.calls(path.as_deref()))
+    json_response(&world.ledger.calls(query_value(request, "path").as_deref()))
+}
+
+#[handler]
+pub(super) fn list_issues(request: &Request, Data(world): Data<&Arc<World>>) -> Result<Response> {
+    let since = query_value(request, "since").map_or(Ok(0), |text| text.parse());
+    let since = since.map_err(|_| Misunderstood("since is a number".to_owned()))?;
+    json_response(&world.issues_since(since))
 }
 
 #[handler]
@@ -119,8 +130,60 @@ pub(super) async fn push_message(body: Body, Data(world): Data<&Arc<World>>) -> 
 #[handler]
 pub(super) async fn add_account(body: Body, Data(world): Data<&Arc<World>>) -> Result<Response> {
     let account: AccountConfig = read(body).await?;
+    Seal::of_account(&account)?;
     world.platform().add_account(account);
     json_response(&json!({}))
+}
+
+/// Changes what is named of an account and leaves the rest.
+#[handler]
+pub(super) async fn change_account(
+    Path(appid): Path<String>,
+    body: Body,
+    Data(world): Data<&Arc<World>>,
+) -> Result<Response> {
+    let named = read(body).await?;
+    let mut platform = world.platform();
+    let account = platform.accounts.get(&appid).ok_or_else(unknown_account)?;
+    let changed: AccountConfig = changed(&account.config, named)?;
+    Seal::of_account(&changed)?;
+    if changed.appid != appid {
+        return Err(Misunderstood("an account keeps its appid".to_owned()));
+    }
+    platform.add_account(changed);
+    json_response(&json!({}))
+}
+
+/// Grants like a consent, without a page and without a push.
+#[handler]
+pub(super) async fn give_grant(body: Body, Data(world): Data<&Arc<World>>) -> Result<Response> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Input {
+        appid: String,
+        #[serde(default)]
+        sets: Vec<u32>,
+    }
+    let input: Input = read(body).await?;
+    emulator::grant(world, &input.appid, &input.sets)?;
+    json_response(&json!({}))
+}
+
+#[handler]
+pub(super) async fn mint_web_tokens(
+    body: Body,
+    Data(world): Data<&Arc<World>>,
+) -> Result<Response> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Input {
+        appid: String,
+        openid: String,
+        scope: String,
+    }
+    let input: Input = read(body).await?;
+    let fan = Fan { appid: &*input.appid, openid: &*input.openid, scope: &*input.scope };
+    json_response(&emulator::mint_web_tokens(world, &fan)?)
 }
 
 #[handler]
@@ -143,8 +206,8 @@ pub(super) async fn give_consent(body: Body, Data(world): Data<&Arc<World>>) -> 
         sets: Vec<u32>,
     }
     let input: Input = read(body).await?;
-    let location = emulator::consent(world, &input.authorize_href, &input.appid, &input.sets).await;
-    let location = location.map_err(|error| Misunderstood(format!("{error:#}")))?;
+    let location =
+        emulator::consent(world, &input.authorize_href, &input.appid, &input.sets).await?;
     json_response(&json!({ "location": location }))
 }
 
@@ -213,13 +276,8 @@ pub(super) async fn change_switches(
     body: Body,
     Data(world): Data<&Arc<World>>,
 ) -> Result<Response> {
-    let named: serde_json::Map<String, Value> = read(body).await?;
-    let misunderstood = |error: serde_json::Error| Misunderstood(error.to_string());
-    let mut all = serde_json::to_value(world.switches()).map_err(misunderstood)?;
-    for (name, value) in named {
-        all[name] = value;
-    }
-    let changed = serde_json::from_value(all).map_err(misunderstood)?;
+    let named = read(body).await?;
+    let changed = changed(&world.switches(), named)?;
     world.change_switches(|switches| *switches = changed);
     json_response(&world.switches())
 }
@@ -238,6 +296,23 @@ pub(super) async fn set_targets(body: Body, Data(world): Data<&Arc<World>>) -> R
         targets.messages_url = input.messages_url.or(targets.messages_url.take());
     });
     json_response(&json!({}))
+}
+
+/// `old` with the named fields put in place of its own.
+fn changed<T: Serialize + DeserializeOwned>(old: &T, named: Map<String, Value>) -> Result<T> {
+    let misunderstood = |error: serde_json::Error| Misunderstood(error.to_string());
+    let mut all = serde_json::to_value(old).map_err(misunderstood)?;
+    for (name, value) in named {
+        all[name] = value;
+    }
+    serde_json::from_value(all).map_err(misunderstood)
+}
+
+fn query_value(request: &Request, wanted: &str) -> Option<String> {
+    let query = request.uri().query().unwrap_or_default();
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == wanted)
+        .map(|(_, value)| value.into_owned())
 }
 
 fn unknown_account() -> Misunderstood {

@@ -28,6 +28,8 @@ const FORM_BYTES: usize = 4096;
 struct ControlPage {
     language: Language,
     state: Snapshot,
+    /// How many accounts there are beyond those shown.
+    accounts_not_shown: usize,
     pushes: Vec<PushRecord>,
     calls: Vec<Call>,
 }
@@ -66,9 +68,13 @@ impl ControlPage {
 /// The page.
 #[handler]
 pub(super) fn show(request: &Request, Data(world): Data<&Arc<World>>) -> Response {
+    let mut state = world.snapshot();
+    let accounts_not_shown = state.accounts.len().saturating_sub(pages::ACCOUNTS_SHOWN);
+    state.accounts.truncate(pages::ACCOUNTS_SHOWN);
     pages::html(&ControlPage {
         language: Language::of(request),
-        state: world.snapshot(),
+        state,
+        accounts_not_shown,
         pushes: world.pusher.latest(ROWS),
         calls: world.ledger.latest(ROWS),
     })
@@ -96,6 +102,7 @@ pub(super) async fn act(request: &Request, body: Body, Data(world): Data<&Arc<Wo
         "kill_tickets" => kill(Kill::Tickets),
         "kill_component_tokens" => kill(Kill::ComponentTokens),
         "kill_authorizer_tokens" => kill(Kill::AuthorizerTokens { appid }),
+        "kill_ordinary_tokens" => kill(Kill::OrdinaryTokens { appid }),
         "kill_refresh_token" => kill(Kill::RefreshToken { appid }),
         "release" => {
             world.faults.release(None);

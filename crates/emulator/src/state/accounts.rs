@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::AccountConfig;
+use crate::state::ordinary::ForcedRefreshes;
 
 /// How many sent messages are shown per account.
 const MESSAGES_KEPT: usize = 100;
@@ -19,6 +20,8 @@ pub(crate) struct Account {
     pub(crate) menu: Option<Value>,
     /// Customer-service messages sent to fans, oldest first.
     pub(crate) messages: VecDeque<SentMessage>,
+    /// The forced refreshes of its stable token.
+    pub(crate) forced: ForcedRefreshes,
 }
 
 /// A standing authorization.
@@ -46,7 +49,13 @@ pub struct SentMessage {
 
 impl Account {
     pub(crate) fn new(config: AccountConfig) -> Self {
-        Self { config, grant: None, menu: None, messages: VecDeque::new() }
+        Self {
+            config,
+            grant: None,
+            menu: None,
+            messages: VecDeque::new(),
+            forced: ForcedRefreshes::default(),
+        }
     }
 
     pub(crate) fn receive(&mut self, message: SentMessage) {

@@ -1,6 +1,6 @@
 //! Codes before and after consent.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use crate::refusal::{self, Refusal};
 use crate::state::mint;
@@ -21,8 +21,15 @@ const MEMORY_MS: i64 = 24 * 3600 * 1000;
 /// Codes of both kinds.
 #[derive(Default)]
 pub(crate) struct Codes {
-    before_consent: HashMap<String, Code<()>>,
-    after_consent: HashMap<String, Code<String>>,
+    before_consent: Remembered<()>,
+    after_consent: Remembered<String>,
+}
+
+/// Codes of one kind, which all live equally long: the oldest is the first to be forgotten.
+#[derive(Default)]
+struct Remembered<T> {
+    codes: HashMap<String, Code<T>>,
+    ages: VecDeque<(String, i64)>,
 }
 
 struct Code<T> {
@@ -31,18 +38,30 @@ struct Code<T> {
     about: T,
 }
 
+impl<T> Remembered<T> {
+    fn insert(&mut self, value: String, code: Code<T>, now: i64) {
+        while self.ages.front().is_some_and(|(_, expires_at)| now >= expires_at + MEMORY_MS) {
+            if let Some((value, _)) = self.ages.pop_front() {
+                self.codes.remove(&value);
+            }
+        }
+        self.ages.push_back((value.clone(), code.expires_at));
+        self.codes.insert(value, code);
+    }
+}
+
 impl Codes {
     pub(crate) fn new_pre_auth_code(&mut self, now: i64) -> String {
-        self.before_consent.retain(|_, code| now < code.expires_at + MEMORY_MS);
         let value = mint::pre_auth_code();
         let code = Code { expires_at: now + PRE_AUTH_CODE_LIFE_MS, is_used: false, about: () };
-        self.before_consent.insert(value.clone(), code);
+        self.before_consent.insert(value.clone(), code, now);
         value
     }
 
     /// Whether a consent can still be given with this `pre_auth_code`.
     pub(crate) fn is_open(&self, pre_auth_code: &str, now: i64) -> bool {
         self.before_consent
+            .codes
             .get(pre_auth_code)
             .is_some_and(|code| !code.is_used && now < code.expires_at)
     }
@@ -51,17 +70,16 @@ impl Codes {
     ///
     /// Assumed: a successful authorization consumes the `pre_auth_code` (#2).
     pub(crate) fn consent(&mut self, pre_auth_code: &str, appid: &str, now: i64) -> String {
-        if let Some(code) = self.before_consent.get_mut(pre_auth_code) {
+        if let Some(code) = self.before_consent.codes.get_mut(pre_auth_code) {
             code.is_used = true;
         }
-        self.after_consent.retain(|_, code| now < code.expires_at + MEMORY_MS);
         let value = mint::authorization_code();
         let code = Code {
             expires_at: now + AUTHORIZATION_CODE_LIFE_MS,
             is_used: false,
             about: appid.to_owned(),
         };
-        self.after_consent.insert(value.clone(), code);
+        self.after_consent.insert(value.clone(), code, now);
         value
     }
 
@@ -69,6 +87,7 @@ impl Codes {
     pub(crate) fn redeem(&mut self, code: &str, now: i64) -> Result<String, Refusal> {
         let code = self
             .after_consent
+            .codes
             .get_mut(code)
             .filter(|code| !code.is_used)
             .ok_or_else(|| Refusal::new(refusal::WRONG_CODE))?;
@@ -109,5 +128,15 @@ mod tests {
         let code = codes.consent("", "wx1", 0);
         assert_eq!(codes.redeem(&code, AUTHORIZATION_CODE_LIFE_MS).unwrap_err().errcode, 61010);
         assert_eq!(codes.redeem("nonsense", 0).unwrap_err().errcode, 61009);
+    }
+
+    #[test]
+    fn codes_are_forgotten_a_day_after_their_end() {
+        let mut codes = Codes::default();
+        codes.new_pre_auth_code(0);
+        codes.new_pre_auth_code(PRE_AUTH_CODE_LIFE_MS + MEMORY_MS - 1);
+        assert_eq!(codes.before_consent.codes.len(), 2);
+        codes.new_pre_auth_code(PRE_AUTH_CODE_LIFE_MS + MEMORY_MS);
+        assert_eq!(codes.before_consent.codes.len(), 2);
     }
 }

@@ -1,5 +1,7 @@
 //! Mints tickets, tokens and codes. Each contains `CANARY`, so that a leak can be searched for.
 
+use crate::state::tokens::Holder;
+
 /// What every minted secret contains.
 pub(crate) const CANARY: &str = "CANARY";
 
@@ -8,14 +10,25 @@ pub(crate) fn ticket() -> String {
     format!("ticket@@@{CANARY}{}", alphanumeric::<64>())
 }
 
-/// A `component_access_token`.
-pub(crate) fn component_access_token() -> String {
-    format!("61_{CANARY}component{}", alphanumeric::<120>())
+/// An access token for this kind of holder.
+pub(crate) fn access_token(holder: &Holder) -> String {
+    let kind = match holder {
+        Holder::Component => "component",
+        Holder::Account(_) => "authorizer",
+        Holder::Ordinary(_) => "ordinary",
+        Holder::Stable(_) => "stable",
+    };
+    format!("61_{CANARY}{kind}{}", alphanumeric::<120>())
 }
 
-/// An `authorizer_access_token`.
-pub(crate) fn authorizer_access_token() -> String {
-    format!("61_{CANARY}authorizer{}", alphanumeric::<120>())
+/// A fan's access token.
+pub(crate) fn web_access_token() -> String {
+    format!("61_{CANARY}web{}", alphanumeric::<120>())
+}
+
+/// A fan's refresh token.
+pub(crate) fn web_refresh_token() -> String {
+    format!("61_{CANARY}webrefresh{}", alphanumeric::<120>())
 }
 
 /// An `authorizer_refresh_token`.

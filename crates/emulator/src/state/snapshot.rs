@@ -58,10 +58,25 @@ pub struct AccountSnapshot {
     pub kind: AccountKind,
     /// The sets that can be granted.
     pub permission_sets: Vec<u32>,
+    /// The app secret, of an account that can be called with its own.
+    pub appsecret: Option<String>,
+    /// The newest token by `/cgi-bin/token`, if it works.
+    pub ordinary_token: Option<TokenSnapshot>,
+    /// The newest token by `/cgi-bin/stable_token`, if it works.
+    pub stable_token: Option<TokenSnapshot>,
     /// What is granted now.
     pub grant: Option<GrantSnapshot>,
     /// What its fans received.
     pub messages: Vec<SentMessage>,
+}
+
+/// One access token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TokenSnapshot {
+    /// Its value.
+    pub value: String,
+    /// Until when it works, Unix milliseconds.
+    pub expires_at_ms: i64,
 }
 
 /// A standing authorization.
@@ -93,22 +108,30 @@ impl Platform {
         self.accounts.values().map(|account| self.account_snapshot(account, now)).collect()
     }
 
-    fn account_snapshot(&self, account: &Account, now: i64) -> AccountSnapshot {
+    /// One account with its grant.
+    pub(crate) fn account_snapshot(&self, account: &Account, now: i64) -> AccountSnapshot {
         let config = &account.config;
-        let token = self.tokens.current(&Holder::Account(config.appid.clone()), now);
+        let token = |holder: fn(String) -> Holder| {
+            let token = self.tokens.current(&holder(config.appid.clone()), now);
+            token.map(|(value, at)| TokenSnapshot { value: value.to_owned(), expires_at_ms: at })
+        };
+        let granted_token = token(Holder::Account);
         AccountSnapshot {
             appid: config.appid.clone(),
             user_name: config.user_name.clone(),
             nick_name: config.nick_name.clone(),
             kind: config.kind,
             permission_sets: config.permission_sets.clone(),
+            appsecret: config.appsecret.clone(),
+            ordinary_token: token(Holder::Ordinary),
+            stable_token: token(Holder::Stable),
             grant: account.grant.as_ref().map(|grant| GrantSnapshot {
                 granted_at_ms: grant.granted_at,
                 sets: grant.sets.clone(),
                 refresh_token: grant.refresh_token.clone(),
                 refresh_token_is_dead: grant.refresh_token_is_dead,
-                access_token: token.map(|(value, _)| value.to_owned()),
-                access_token_expires_at_ms: token.map(|(_, at)| at),
+                access_token: granted_token.as_ref().map(|token| token.value.clone()),
+                access_token_expires_at_ms: granted_token.as_ref().map(|one| one.expires_at_ms),
             }),
             messages: account.messages.iter().cloned().collect(),
         }

@@ -1,5 +1,6 @@
 //! Control over HTTP.
 
+use lingpai_emulator::EmulatorConfig;
 use serde_json::{Value, json};
 
 use crate::world::{Receiver, SHOP, World};
@@ -97,6 +98,13 @@ async fn the_page_speaks_both_languages_and_its_buttons_work() {
     let (status, location) = press("act=revoke&appid=wxa0b1c2d3e4f50617").await;
     assert_eq!((status, location.unwrap().to_str().unwrap()), (303, "/control/?lang=zh"));
     assert!(world.wechat.snapshot().accounts[0].grant.is_none());
+    let secret = world.wechat.account(SHOP).unwrap().appsecret.unwrap();
+    let query = format!("grant_type=client_credential&appid={SHOP}&secret={secret}");
+    world.get(&format!("/cgi-bin/token?{query}")).await.unwrap();
+    assert!(world.wechat.account(SHOP).unwrap().ordinary_token.is_some());
+    assert!(page("?lang=zh").await.contains("作废普通令牌"));
+    press("act=kill_ordinary_tokens&appid=wxa0b1c2d3e4f50617").await;
+    assert!(world.wechat.account(SHOP).unwrap().ordinary_token.is_none());
     let offset = world.wechat.snapshot().clock_offset_ms;
     press("act=advance_hour").await;
     assert_eq!(world.wechat.snapshot().clock_offset_ms, offset + 3_600_000);
@@ -118,4 +126,42 @@ async fn an_account_can_be_added_and_authorize() {
     control(&world, "POST", "/accounts", account).await;
     let link = world.link(&world.component_token().await.unwrap()).await.unwrap();
     assert!(world.wechat.consent(&link, "wxd000000000000001", &[]).await.is_ok());
+}
+
+#[tokio::test]
+async fn scripts_can_grant_silently_mint_web_tokens_and_change_an_account() {
+    let world = World::start().await.unwrap();
+    control(&world, "POST", "/grants", json!({ "appid": SHOP, "sets": [1] })).await;
+    assert_eq!(world.wechat.account(SHOP).unwrap().grant.unwrap().sets, [1]);
+    let fan = json!({ "appid": SHOP, "openid": "oFan", "scope": "snsapi_base" });
+    let tokens = control(&world, "POST", "/web-tokens", fan).await;
+    assert!(tokens["refresh_token"].as_str().unwrap().contains("CANARY"));
+    let path = format!("/accounts/{SHOP}");
+    control(&world, "PATCH", &path, json!({ "appsecret": "CANARYother" })).await;
+    let shop = world.wechat.account(SHOP).unwrap();
+    assert_eq!(shop.appsecret.as_deref(), Some("CANARYother"));
+    assert_eq!(shop.user_name, "gh_0a1b2c3d4e5f");
+    for (method, path, body) in [
+        ("PATCH", path.as_str(), json!({ "push_token": "CANARYtoken" })),
+        ("PATCH", &path, json!({ "appid": "wx1" })),
+        ("PATCH", "/accounts/wx0", json!({})),
+        ("POST", "/grants", json!({ "appid": SHOP, "sets": [999] })),
+        ("POST", "/web-tokens", json!({ "appid": "wx0", "openid": "o", "scope": "s" })),
+        ("GET", "/issues?since=x", json!({})),
+    ] {
+        let url = world.url(&format!("/control/api{path}"));
+        let request = world.http.request(method.parse().unwrap(), url).body(body.to_string());
+        assert_eq!(request.send().await.unwrap().status(), 400, "{method} {path} {body}");
+    }
+    assert_eq!(world.wechat.account(SHOP).unwrap().appsecret.as_deref(), Some("CANARYother"));
+}
+
+#[tokio::test]
+async fn the_page_shows_a_hundred_accounts_and_counts_the_rest() {
+    let config = EmulatorConfig { many_accounts: 100, ..EmulatorConfig::for_tests() };
+    let world = World::start_with(config).await.unwrap();
+    let page = world.http.get(world.url("/control/?lang=en")).send().await.unwrap();
+    let page = page.text().await.unwrap();
+    assert!(page.contains("Accounts not listed: 3"), "{page}");
+    assert_eq!(page.matches("AppSecret").count(), 100);
 }

@@ -4,5 +4,8 @@ mod api;
 mod consent;
 mod control;
 mod faults;
+mod own_secret;
 mod pushes;
+mod tokens;
+mod web_oauth;
 mod world;

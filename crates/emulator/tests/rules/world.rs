@@ -154,11 +154,11 @@ pub(crate) fn auth_code(location: &str) -> anyhow::Result<String> {
 }
 
 /// Answers pushes as told and keeps what was inside.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Receiver(Arc<Mutex<Inbox>>);
 
-#[derive(Default)]
 struct Inbox {
+    keys: Crypt,
     answers: Vec<(u16, &'static str)>,
     queries: Vec<String>,
     plaintexts: Vec<String>,
@@ -168,9 +168,20 @@ struct Inbox {
 impl Receiver {
     /// Listens; gives the URL to push to. The first answers are those given, later ones `success`.
     pub(crate) async fn start(answers: &[(u16, &'static str)]) -> anyhow::Result<(Self, String)> {
-        let receiver = Self::default();
-        receiver.0.lock().unwrap_or_else(PoisonError::into_inner).answers =
-            answers.iter().rev().copied().collect();
+        let component = EmulatorConfig::default().component;
+        let keys = crypt(&component.appid, &component.push_token, &component.encoding_aes_key)?;
+        Self::start_with(answers, keys).await
+    }
+
+    /// The same for pushes that are sealed with other keys.
+    pub(crate) async fn start_with(
+        answers: &[(u16, &'static str)],
+        keys: Crypt,
+    ) -> anyhow::Result<(Self, String)> {
+        let answers = answers.iter().rev().copied().collect();
+        let (queries, plaintexts, refused) = <(Vec<_>, Vec<_>, Vec<_>)>::default();
+        let inbox = Inbox { keys, answers, queries, plaintexts, refused };
+        let receiver = Self(Arc::new(Mutex::new(inbox)));
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await?;
         let addr = acceptor.local_addr()[0].to_string();
         let port = addr.rsplit(':').next().context("a port")?.to_owned();
@@ -200,7 +211,7 @@ impl Endpoint for Receiver {
         let body = request.take_body().into_bytes_limit(256 * 1024).await?;
         let query = request.uri().query().unwrap_or_default().to_owned();
         let mut inbox = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match open(&query, &body) {
+        match open(&inbox.keys, &query, &body) {
             Ok(plaintext) => inbox.plaintexts.push(plaintext),
             Err(error) => inbox.refused.push(format!("{error:#}")),
         }
@@ -211,14 +222,13 @@ impl Endpoint for Receiver {
     }
 }
 
-fn open(query: &str, body: &[u8]) -> anyhow::Result<String> {
-    let component = EmulatorConfig::default().component;
-    let crypt = Crypt::new(
-        Secret::from(component.push_token),
-        Appid::parse(&component.appid)?,
-        EncodingAesKey::parse(&component.encoding_aes_key)?,
-        None,
-    );
+/// Opens what is sealed with these.
+pub(crate) fn crypt(appid: &str, push_token: &str, key: &str) -> anyhow::Result<Crypt> {
+    let (appid, key) = (Appid::parse(appid)?, EncodingAesKey::parse(key)?);
+    Ok(Crypt::new(Secret::from(push_token), appid, key, None))
+}
+
+fn open(crypt: &Crypt, query: &str, body: &[u8]) -> anyhow::Result<String> {
     let envelope = Envelope::parse(body)?;
     let opened = crypt.open(&PushQuery::parse(query)?, &envelope.encrypt)?;
     Ok(String::from_utf8(opened.plaintext)?)
