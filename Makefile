@@ -1,7 +1,7 @@
 # The front door: every command that continuous integration runs is a target here.
 # `make` alone lists them. What takes more than a line is a script in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test e2e ci fmt lint doc openapi deny deny-advisories bench
+.PHONY: help demo dev test e2e ci fmt lint doc openapi deny deny-advisories bench soak-tokens sim-tokens
 
 help: ## Lists what can be made
 	@echo 'lingpai (令牌)'
@@ -44,3 +44,9 @@ deny-advisories: ## Asks the advisory database about the dependencies (needs car
 
 bench: ## Measures; prints the table of docs/benchmarks.md
 	@scripts/bench.sh
+
+soak-tokens: ## Lets real instances keep tokens under every fault, in full size (about an hour)
+	@scripts/soak.sh
+
+sim-tokens: ## Simulates a day with a million authorizers; draws docs/sim-tokens.svg (takes hours)
+	@scripts/sim.sh

@@ -19,6 +19,19 @@ mod m20261120_14_create_exchange;
 mod m20261120_15_create_push;
 mod m20261120_16_create_event;
 mod m20261120_17_create_redirect_uri;
+mod m20261120_18_create_token;
+mod m20261120_19_seed_token;
+mod m20261120_20_drop_component_token;
+mod m20261120_21_drop_authorizer_token;
+mod m20261120_22_relax_authorizer;
+mod m20261120_23_add_authorizer_connection;
+mod m20261120_24_add_authorizer_listing;
+mod m20261120_25_create_account_secret;
+mod m20261120_26_add_component_ticket_watch;
+mod m20261120_27_add_component_reconciliation;
+mod m20261120_28_relax_event;
+mod m20261120_29_create_web_token;
+mod m20261120_30_create_message_push;
 
 pub use self::schema::binary_collation;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -46,6 +59,19 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_15_create_push::Migration),
             Box::new(m20261120_16_create_event::Migration),
             Box::new(m20261120_17_create_redirect_uri::Migration),
+            Box::new(m20261120_18_create_token::Migration),
+            Box::new(m20261120_19_seed_token::Migration),
+            Box::new(m20261120_20_drop_component_token::Migration),
+            Box::new(m20261120_21_drop_authorizer_token::Migration),
+            Box::new(m20261120_22_relax_authorizer::Migration),
+            Box::new(m20261120_23_add_authorizer_connection::Migration),
+            Box::new(m20261120_24_add_authorizer_listing::Migration),
+            Box::new(m20261120_25_create_account_secret::Migration),
+            Box::new(m20261120_26_add_component_ticket_watch::Migration),
+            Box::new(m20261120_27_add_component_reconciliation::Migration),
+            Box::new(m20261120_28_relax_event::Migration),
+            Box::new(m20261120_29_create_web_token::Migration),
+            Box::new(m20261120_30_create_message_push::Migration),
         ]
     }
 }

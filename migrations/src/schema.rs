@@ -3,6 +3,8 @@
 //! Every table says its engine, character set and collation on MySQL and MariaDB: their defaults
 //! merge identifiers that differ in case or in trailing spaces.
 
+mod reshape;
+
 use sea_orm_migration::{
     SchemaManager,
     sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement},
@@ -10,6 +12,8 @@ use sea_orm_migration::{
         ColumnDef, ForeignKey, ForeignKeyCreateStatement, Index, Table, TableCreateStatement,
     },
 };
+
+pub(crate) use self::reshape::Nothing;
 
 /// How the database at hand spells our column types.
 pub(crate) struct Schema<'a> {
@@ -115,6 +119,19 @@ impl<'a> Schema<'a> {
         self.create_index("idx", table, columns).await
     }
 
+    /// Drops an index that finds rows, if it is there.
+    pub(crate) async fn drop_index(
+        &self,
+        table: &'static str,
+        columns: &[&'static str],
+    ) -> Result<(), DbErr> {
+        let name = index_name("idx", table, columns);
+        if !self.manager.has_index(table, &name).await? {
+            return Ok(());
+        }
+        self.manager.drop_index(Index::drop().name(name).table(table).to_owned()).await
+    }
+
     /// Creates an index that admits each combination once, unless it is there already.
     pub(crate) async fn unique(
         &self,
@@ -130,7 +147,7 @@ impl<'a> Schema<'a> {
         table: &'static str,
         columns: &[&'static str],
     ) -> Result<(), DbErr> {
-        let name = format!("{kind}_{table}_{}", columns.join("_"));
+        let name = index_name(kind, table, columns);
         if self.manager.has_index(table, &name).await? {
             return Ok(());
         }
@@ -142,6 +159,31 @@ impl<'a> Schema<'a> {
             index.unique();
         }
         self.manager.create_index(index).await
+    }
+
+    /// Adds a column to a table that is in use, unless it is there already. One that is required
+    /// needs a default: programs of the release before know nothing of it.
+    pub(crate) async fn add_column(
+        &self,
+        table: &'static str,
+        column: ColumnDef,
+    ) -> Result<(), DbErr> {
+        if self.manager.has_column(table, column.get_column_name()).await? {
+            return Ok(());
+        }
+        self.manager.alter_table(Table::alter().table(table).add_column(column).take()).await
+    }
+
+    /// Drops a column that no index holds, if it is there.
+    pub(crate) async fn drop_column(
+        &self,
+        table: &'static str,
+        column: &'static str,
+    ) -> Result<(), DbErr> {
+        if !self.manager.has_column(table, column).await? {
+            return Ok(());
+        }
+        self.manager.alter_table(Table::alter().table(table).drop_column(column).take()).await
     }
 
     /// Drops a table, if it is there.
@@ -161,6 +203,10 @@ impl Required for ColumnDef {
         self.not_null();
         self
     }
+}
+
+fn index_name(kind: &'static str, table: &'static str, columns: &[&'static str]) -> String {
+    format!("{kind}_{table}_{}", columns.join("_"))
 }
 
 /// A reference from `column` to the id of a row of `parent`.

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use chrono::Duration;
+use lingpai_emulator::Fault;
 use lingpai_tests::world::World;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -65,5 +66,29 @@ async fn the_same_ticket_twice_is_one_and_twelve_hours_end_it() -> Result<()> {
     let body = json!({ "component_appid": world.component.appid, "account_kind": "any" });
     let answer = tenant.post("/v1/authorizations", &body).await?;
     assert_eq!(answer.field("code")?, "ticket_missing");
+    world.end().await
+}
+
+#[tokio::test]
+async fn when_tickets_stop_wechat_is_asked_again_and_the_operator_is_told_once() -> Result<()> {
+    const START_PUSH: &str = "/cgi-bin/component/api_start_push_ticket";
+    let world = World::with_ticket().await?;
+    world.advance(Duration::minutes(24));
+    world.watch().await?;
+    assert_eq!(world.emulator.calls_to(START_PUSH).len(), 0, "two may be a little late");
+    // WeChat hears it and still pushes none.
+    world.emulator.set_fault(Fault::errcode(START_PUSH, -1));
+    for minutes in [1, 5, 5, 10] {
+        world.advance(Duration::minutes(minutes));
+        world.watch().await?;
+    }
+    assert_eq!(world.emulator.calls_to(START_PUSH).len(), 3, "once, and every ten minutes");
+    assert_eq!(world.event_types(None).await, ["component.ticket_late"]);
+    assert!(component(&world).await?["ticket_late_since"].is_string());
+
+    world.push_ticket().await?;
+    world.watch().await?;
+    assert_eq!(component(&world).await?["ticket_late_since"], Value::Null);
+    assert_eq!(world.event_types(None).await, ["component.ticket_late"]);
     world.end().await
 }

@@ -92,3 +92,32 @@ async fn a_rotated_refresh_token_replaces_the_old_one() -> Result<()> {
     assert_eq!(world.emulator.stats(AUTHORIZER_TOKEN, SHOP).refused, 0);
     world.end().await
 }
+
+#[tokio::test]
+async fn a_worker_is_ahead_of_the_end_and_callers_never_wait() -> Result<()> {
+    let (world, tenant) = World::with_authorizer().await?;
+    world.advance(Duration::minutes(99));
+    assert_eq!(world.keep_tokens().await?, 0, "nothing is due yet");
+    world.advance(Duration::minutes(12));
+    world.keep_tokens().await?;
+    assert_eq!(world.emulator.calls_to(AUTHORIZER_TOKEN).len(), 1);
+    let shown = world.authorizer(&tenant, SHOP).await?;
+    assert_eq!(shown.field("token.state")?, "fresh");
+    assert_eq!(shown.json["token"]["refreshes"][0]["cause"], "ahead", "{}", shown.text);
+    assert_eq!(world.keep_tokens().await?, 0, "once for each expiry");
+    world.end().await
+}
+
+#[tokio::test]
+async fn the_token_itself_is_handed_to_keys_that_may_read_it() -> Result<()> {
+    let (world, tenant) = World::with_authorizer().await?;
+    let path = format!("/v1/authorizers/{SHOP}/access-token");
+    let answer = tenant.get(&path).await?.expect(StatusCode::OK)?;
+    let account = world.emulator.account(SHOP).expect("an account of the emulator");
+    let granted = account.grant.expect("it has granted").access_token;
+    assert_eq!(Some(answer.field("access_token")?), granted);
+    assert_eq!(answer.json["expires_in"], 7200);
+    world.advance(Duration::minutes(1));
+    assert_eq!(tenant.get(&path).await?.json["expires_in"], 7140);
+    world.end().await
+}

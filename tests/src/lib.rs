@@ -1,10 +1,13 @@
 #![doc = include_str!("../README.md")]
 #![recursion_limit = "256"]
 
+pub mod cluster;
+pub mod oracle;
 pub mod people;
 pub mod processes;
 pub mod recorder;
 pub mod site;
+pub mod trials;
 pub mod world;
 
 /// What the surroundings offer a test: the value of `variable`, which `make test` sets.

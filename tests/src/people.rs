@@ -144,9 +144,33 @@ impl Program {
     /// # Errors
     /// When it is refused.
     pub async fn start_authorization(&self, component_appid: &str) -> Result<(String, Url)> {
-        let body = json!({ "component_appid": component_appid, "account_kind": "any" });
-        let started = self.post("/v1/authorizations", &body).await?.expect(StatusCode::CREATED)?;
+        self.start(&json!({ "component_appid": component_appid, "account_kind": "any" })).await
+    }
+
+    /// Starts an authorization that only this account may finish. For tenants.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn start_authorization_of(
+        &self,
+        component_appid: &str,
+        appid: &str,
+    ) -> Result<(String, Url)> {
+        let only = json!({
+            "component_appid": component_appid, "account_kind": "any", "appid": appid,
+        });
+        self.start(&only).await
+    }
+
+    async fn start(&self, body: &Value) -> Result<(String, Url)> {
+        let started = self.post("/v1/authorizations", body).await?.expect(StatusCode::CREATED)?;
         Ok((started.field("id")?, started.field("url")?.parse()?))
+    }
+
+    /// The same program, calling another instance.
+    #[must_use]
+    pub fn at(&self, base: Url) -> Self {
+        Self { http: self.http.clone(), base, key: self.key.clone() }
     }
 
     /// The key, for those who have to write it down.

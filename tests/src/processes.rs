@@ -184,6 +184,30 @@ impl Process {
         Ok(())
     }
 
+    /// Stops it where it stands, as `kill -STOP` does: it holds what it holds and learns nothing.
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal("-STOP")
+    }
+
+    /// Lets it go on after [`Process::freeze`].
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> Result<()> {
+        // The shell's own `kill` is there wherever a shell is.
+        let command = format!("kill {signal} {}", self.id());
+        let sent = Command::new("sh").args(["-c", &command]).status()?;
+        ensure!(sent.success(), "{} did not get the signal {signal}", self.name);
+        Ok(())
+    }
+
     /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -226,12 +250,24 @@ pub async fn eventually<T>(
     what: &str,
     condition: impl AsyncFn() -> Result<Option<T>>,
 ) -> Result<T> {
-    let patience = tokio::time::Instant::now() + PATIENCE;
-    while tokio::time::Instant::now() < patience {
+    within(PATIENCE, what, condition).await
+}
+
+/// Waits until `condition` holds, for conditions that take long.
+///
+/// # Errors
+/// When it does not within `patience`, or looking at it fails.
+pub async fn within<T>(
+    patience: Duration,
+    what: &str,
+    condition: impl AsyncFn() -> Result<Option<T>>,
+) -> Result<T> {
+    let end = tokio::time::Instant::now() + patience;
+    while tokio::time::Instant::now() < end {
         if let Some(value) = condition().await? {
             return Ok(value);
         }
         tokio::time::sleep(POLL).await;
     }
-    bail!("after {PATIENCE:?} still not: {what}")
+    bail!("after {patience:?} still not: {what}")
 }

@@ -5,11 +5,16 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use lingpai_emulator::{Emulator, EmulatorConfig};
-use lingpai_model::clock::{Clock as _, Entropy, ManualClock, SystemClock};
+use lingpai_model::{
+    clock::{Clock as _, Entropy, ManualClock, SystemClock},
+    id::TenantId,
+};
 use lingpai_server::{
     app::{App, Crank},
+    database,
     settings::{Settings, Sources},
 };
+use lingpai_storage::{Db, testing::kept_events};
 use reqwest::StatusCode;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -39,6 +44,8 @@ pub struct World {
     pub clock: ManualClock,
     /// The program of the operator.
     pub operator: Program,
+    /// lingpai's database, opened a second time.
+    pub db: Db,
     crank: Crank,
     stop: CancellationToken,
     serving: TaskTracker,
@@ -59,6 +66,18 @@ impl World {
     /// # Errors
     /// When something does not start.
     pub async fn start_with(config: EmulatorConfig, database: Option<&str>) -> Result<Self> {
+        Self::start_set(config, database, &[]).await
+    }
+
+    /// As [`World::start_with`], with these settings beside the usual ones.
+    ///
+    /// # Errors
+    /// When something does not start.
+    pub async fn start_set(
+        config: EmulatorConfig,
+        database: Option<&str>,
+        set: &[(&str, &str)],
+    ) -> Result<Self> {
         // Makes sure that a TLS provider is there before the service builds its client.
         let _ = http_client();
         let component = Component::of(&config);
@@ -75,10 +94,14 @@ impl World {
             ("LINGPAI_WECHAT__OPEN_URL", emulator.base_url().to_owned()),
             ("LINGPAI_WECHAT__MP_URL", emulator.base_url().to_owned()),
         ];
-        let environment = environment.map(|(key, value)| (key.into(), value.into())).to_vec();
+        let set = set.iter().map(|(key, value)| (*key, (*value).to_owned()));
+        let environment =
+            environment.into_iter().chain(set).map(|(key, value)| (key.into(), value.into()));
+        let environment = environment.collect();
         let settings = Settings::load(&Sources { file: None, environment })?;
         let clock = ManualClock::at(SystemClock.now());
-        let app = App::build(settings, Arc::new(clock.clone()), Entropy::system()).await?;
+        let app = App::build(settings.clone(), Arc::new(clock.clone()), Entropy::system()).await?;
+        let db = database::open(&settings, &Entropy::system()).await?;
         let (_, key) = app.operators().create("test".to_owned()).await?;
         let operator = Program::new(base.clone(), key.into_text().expose());
         let crank = app.crank();
@@ -86,7 +109,7 @@ impl World {
         serving.spawn(app.serve(listener, stop.clone()));
         let registered = operator.register(&component).await?;
         emulator.set_events_url(&registered.field("events_url")?);
-        Ok(Self { emulator, component, base, clock, operator, crank, stop, serving, _dir: dir })
+        Ok(Self { emulator, component, base, clock, operator, db, crank, stop, serving, _dir: dir })
     }
 
     /// A world whose component has a ticket.
@@ -105,9 +128,18 @@ impl World {
     /// When a step fails.
     pub async fn with_authorizer() -> Result<(Self, Program)> {
         let world = Self::with_ticket().await?;
-        let (_, tenant) = world.operator.create_tenant("花店").await?;
-        world.authorize(&tenant, SHOP).await?;
+        let (_, tenant) = world.authorized().await?;
         Ok((world, tenant))
+    }
+
+    /// A tenant of this world that 令牌小店 has authorized: its id and its program.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub async fn authorized(&self) -> Result<(String, Program)> {
+        let (id, tenant) = self.operator.create_tenant("花店").await?;
+        self.authorize(&tenant, SHOP).await?;
+        Ok((id, tenant))
     }
 
     /// WeChat pushes a ticket, and lingpai takes it.
@@ -160,6 +192,54 @@ impl World {
         Ok(())
     }
 
+    /// Lets the workers refresh whatever is due; returns how many refreshes they began.
+    ///
+    /// # Errors
+    /// When a worker fails. A refresh may fail without that.
+    pub async fn keep_tokens(&self) -> Result<usize> {
+        let mut begun = 0;
+        loop {
+            match self.crank.keep_tokens().await? {
+                0 => return Ok(begun),
+                more => begun += more,
+            }
+        }
+    }
+
+    /// Lets the workers look after tickets and reconciliations, each once.
+    ///
+    /// # Errors
+    /// When a worker fails.
+    pub async fn watch(&self) -> Result<()> {
+        self.crank.watch_tickets().await?;
+        self.crank.reconcile().await?;
+        Ok(())
+    }
+
+    /// One authorizer as its tenant sees it.
+    ///
+    /// # Errors
+    /// When the tenant has no such authorizer.
+    pub async fn authorizer(&self, tenant: &Program, appid: &str) -> Result<Answer> {
+        tenant.get(&format!("/v1/authorizers/{appid}")).await?.expect(StatusCode::OK)
+    }
+
+    /// The component as the operator sees it.
+    ///
+    /// # Errors
+    /// When the operator is refused.
+    pub async fn component(&self) -> Result<Answer> {
+        let path = format!("/admin/v1/components/{}", self.component.appid);
+        self.operator.get(&path).await?.expect(StatusCode::OK)
+    }
+
+    /// The types of the events in a tenant's stream, or in the operator's, the oldest first.
+    pub async fn event_types(&self, tenant: Option<&str>) -> Vec<&'static str> {
+        let tenant = tenant.map(|id| TenantId::parse(id).expect("an id of ours"));
+        let events = kept_events(&self.db, tenant.as_ref()).await;
+        events.iter().map(|event| event.kind.as_str()).collect()
+    }
+
     /// Moves both clocks forward.
     pub fn advance(&self, by: chrono::Duration) {
         self.clock.advance(by);
@@ -173,6 +253,7 @@ impl World {
     pub async fn end(self) -> Result<()> {
         let left_over = self.crank.turn().await?;
         anyhow::ensure!(left_over == 0, "{left_over} pushes and exchanges were left over");
+        self.db.close().await;
         self.stop.cancel();
         self.serving.close();
         tokio::time::timeout(std::time::Duration::from_secs(30), self.serving.wait())

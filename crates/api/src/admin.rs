@@ -2,11 +2,13 @@
 
 mod api_keys;
 mod components;
+mod reconciliations;
 mod tenants;
 
 use api_keys::ApiKeysApi;
 use components::ComponentsApi;
 use poem_openapi::Tags;
+use reconciliations::ReconciliationsApi;
 use tenants::TenantsApi;
 use url::Url;
 
@@ -25,7 +27,7 @@ enum Group {
 }
 
 /// The operations of the admin API.
-pub(crate) type AdminApis = (ComponentsApi, TenantsApi, ApiKeysApi);
+pub(crate) type AdminApis = (ComponentsApi, ReconciliationsApi, TenantsApi, ApiKeysApi);
 
 /// The admin API on its services.
 pub(crate) fn apis(services: &Services, public_url: Url) -> AdminApis {
@@ -33,9 +35,14 @@ pub(crate) fn apis(services: &Services, public_url: Url) -> AdminApis {
         ComponentsApi {
             components: services.components.clone(),
             tickets: services.tickets.clone(),
+            ticket_watch: services.ticket_watch.clone(),
             tokens: services.component_tokens.clone(),
             clock: services.clock.clone(),
             public_url,
+        },
+        ReconciliationsApi {
+            components: services.components.clone(),
+            reconciliations: services.reconciliations.clone(),
         },
         TenantsApi { tenants: services.tenants.clone() },
         ApiKeysApi { api_keys: services.api_keys.clone() },

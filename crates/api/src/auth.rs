@@ -39,6 +39,8 @@ asks! {
     AuthorizerRead;
     /// Asks for `authorizer:write`.
     AuthorizerWrite;
+    /// Asks for `token:read`.
+    TokenRead;
     /// Asks for `wechat:call`.
     WechatCall;
 }

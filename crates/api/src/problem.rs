@@ -10,9 +10,10 @@ mod framework;
 
 use std::{borrow::Cow, error::Error};
 
+use chrono::SecondsFormat;
 use lingpai_authorizer::PathRefusal;
 use lingpai_component_token::UpstreamFault;
-use lingpai_model::{api_key::Scope, page::InvalidPage};
+use lingpai_model::{Instant, api_key::Scope, page::InvalidPage};
 
 pub use code::Code;
 
@@ -24,6 +25,8 @@ pub(crate) struct Problem {
     detail: Cow<'static, str>,
     field: Option<Cow<'static, str>>,
     upstream: Option<Upstream>,
+    /// When it makes sense to try again, where that differs from one occurrence to the next.
+    retry_at: Option<Instant>,
     #[source]
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -41,7 +44,8 @@ pub(crate) type Result<T> = std::result::Result<T, Problem>;
 impl Problem {
     /// A problem whose cause is the client's, or of no interest to anybody else.
     fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), field: None, upstream: None, cause: None }
+        let (field, upstream, retry_at, cause) = (None, None, None, None);
+        Self { code, detail: detail.into(), field, upstream, retry_at, cause }
     }
 
     fn caused_by(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
@@ -52,6 +56,12 @@ impl Problem {
     /// Which one it is.
     pub(crate) fn code(&self) -> Code {
         self.code
+    }
+
+    /// Which field or parameter is not acceptable.
+    #[cfg(test)]
+    pub(crate) fn field(&self) -> Option<&str> {
+        self.field.as_deref()
     }
 
     /// No valid key was shown; what was wrong with it is not told.
@@ -84,6 +94,24 @@ impl Problem {
     /// The request cannot be read at all.
     pub(crate) fn invalid_request(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::InvalidRequest, detail)
+    }
+
+    /// A message key that is none.
+    fn bad_encoding_aes_key() -> Self {
+        Self::invalid_field(
+            "encoding_aes_key",
+            "the 消息加解密Key is the 43 characters that WeChat's console shows",
+        )
+    }
+
+    /// A refresh has failed because of `reason`; nothing is tried before `until`.
+    fn resting(reason: &str, until: Instant) -> Self {
+        let time = until.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let detail = format!(
+            "the token could not be refreshed: {reason}; it is tried again at {time}, so wait until \
+             then; if this goes on, tell the operator"
+        );
+        Self { retry_at: Some(until), ..Self::new(Code::RefreshResting, detail) }
     }
 
     /// The body is not JSON by its own word.
@@ -263,10 +291,7 @@ fn of_component(error: &lingpai_component_token::Error) -> Problem {
             "a component of this appid is registered already: GET /admin/v1/components/{appid} \
              shows it",
         ),
-        E::BadEncodingAesKey(_) => Problem::invalid_field(
-            "encoding_aes_key",
-            "the 消息加解密Key is the 43 characters that WeChat's console shows",
-        ),
+        E::BadEncodingAesKey(_) => Problem::bad_encoding_aes_key(),
         E::TicketMissing { appid } => Problem::new(
             Code::TicketMissing,
             format!(
@@ -280,6 +305,12 @@ fn of_component(error: &lingpai_component_token::Error) -> Problem {
         E::LeaseBusy { .. } => Problem::new(
             Code::LeaseBusy,
             "another instance is at work on this: try again in a few seconds",
+        ),
+        E::Resting { reason, until, .. } => Problem::resting(reason, *until),
+        E::CeilingReached { .. } => Problem::new(
+            Code::RefreshCeiling,
+            "the token was refreshed too often within the hour: use the one that you have, and look \
+             for whoever ends tokens by fetching others",
         ),
         E::Shared(error) => of_component(error),
         E::Storage(error) => Problem::storage(error.is_transient()),
@@ -314,6 +345,23 @@ fn of_authorizer(error: &lingpai_authorizer::Error) -> Problem {
                  the administrator grant the permission sets you need"
             ),
         ),
+        E::NeedsReauthorization { appid } => Problem::new(
+            Code::NeedsReauthorization,
+            format!(
+                "WeChat takes no refresh token of {appid} any more: its administrator must authorize \
+                 again, by a new link from POST /v1/authorizations"
+            ),
+        ),
+        E::AccountElsewhere { appid } => Problem::new(
+            Code::AccountConnectedElsewhere,
+            format!(
+                "somebody else has connected {appid} by its secret: ask the operator who it is, or \
+                 start an authorization with POST /v1/authorizations"
+            ),
+        ),
+        E::BadEncodingAesKey(_) => Problem::bad_encoding_aes_key(),
+        // No route asks for what a fan granted.
+        E::FanUnknown | E::FanGrantEnded => Problem::internal(),
         E::NoAccessToken { .. } => Problem::upstream_garbled(),
         E::PathRefused(refusal) => path_refused(*refusal),
         E::Component(error) => of_component(error),

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use lingpai_authorizer::{Authorizations, Authorizers, Proxy};
-use lingpai_callback::ComponentPushes;
-use lingpai_component_token::{ComponentTokens, Components, Tickets};
+use lingpai_authorizer::{Accounts, Authorizations, Authorizers, Proxy, Reconciliations};
+use lingpai_callback::{AccountPushes, ComponentPushes};
+use lingpai_component_token::{ComponentTokens, Components, TicketWatch, Tickets};
 use lingpai_model::clock::{Entropy, SharedClock};
 use lingpai_tenant::{ApiKeys, Operators, RedirectUris, Tenants};
 use poem::{Endpoint, EndpointExt as _, Response, Route, get};
@@ -18,10 +18,11 @@ use crate::{
     middleware::{Bounded, Observed, Pool, Pooled},
     spec,
     tenant::{self, ProxyCalls},
-    wechat::{AuthorizationPages, ComponentEvents},
+    wechat::{AccountEvents, AuthorizationPages, ComponentEvents},
 };
 
-/// How many pushes are read and recorded at the same time: 256 KiB each at most.
+/// How many pushes of one kind are read and recorded at the same time: 256 KiB each at most. What
+/// fans write to accounts has a pool of its own, so that tickets and grants never wait behind it.
 const PUSH_SEATS: usize = 64;
 
 /// How many requests to the two APIs are worked on at the same time: 64 KiB each at most.
@@ -37,12 +38,18 @@ pub struct Services {
     pub components: Components,
     /// Names the newest ticket of a component.
     pub tickets: Tickets,
-    /// Tells how a component's token stands.
+    /// Asks WeChat for tickets and tells whether they are late.
+    pub ticket_watch: TicketWatch,
+    /// Refreshes a component's token and tells how it stands.
     pub component_tokens: ComponentTokens,
     /// Starts authorizations and takes browsers back.
     pub authorizations: Authorizations,
-    /// Reads authorizers.
+    /// Reads authorizers and hands out their tokens.
     pub authorizers: Authorizers,
+    /// Connects accounts by their own secret.
+    pub accounts: Accounts,
+    /// Compares a component's authorizers with WeChat's list.
+    pub reconciliations: Reconciliations,
     /// Calls WeChat for tenants.
     pub proxy: Proxy,
     /// Creates tenants.
@@ -55,6 +62,8 @@ pub struct Services {
     pub redirect_uris: RedirectUris,
     /// Takes WeChat's pushes to components.
     pub component_pushes: ComponentPushes,
+    /// Takes WeChat's pushes to accounts that are connected by their own secret.
+    pub account_pushes: AccountPushes,
     /// Tells whether requests can be served.
     pub readiness: Readiness,
     /// Serves the metrics page.
@@ -84,13 +93,13 @@ pub fn routes(
     services: Services,
     settings: &ApiSettings,
 ) -> impl Endpoint<Output = Response> + use<> {
-    let entropy = services.entropy.clone();
+    let (clock, entropy) = (services.clock.clone(), services.entropy.clone());
     let (api_keys, operators) = (services.api_keys.clone(), services.operators.clone());
     let route = with_machines(Route::new(), &services, settings);
     let route = with_wechat(route, &services, settings);
     let route = with_documents(route);
     let route = with_apis(route, services, settings);
-    Observed::new(route.data(api_keys).data(operators), entropy)
+    Observed::new(route.data(api_keys).data(operators), (clock, entropy))
 }
 
 /// What machines ask.
@@ -106,9 +115,9 @@ fn with_machines(route: Route, services: &Services, settings: &ApiSettings) -> R
 
 /// What WeChat and administrators' browsers reach: paths that are registered elsewhere.
 fn with_wechat(route: Route, services: &Services, settings: &ApiSettings) -> Route {
-    let pool = Pool::of(PUSH_SEATS);
-    let pushes = services.component_pushes.clone();
-    let events = ComponentEvents::new(pushes, pool, settings.push_budget);
+    let (pool, budget) = (|| Pool::of(PUSH_SEATS), settings.push_budget);
+    let to_components = ComponentEvents::new(services.component_pushes.clone(), pool(), budget);
+    let to_accounts = AccountEvents::new(services.account_pushes.clone(), pool(), budget);
     let pages = AuthorizationPages::new(
         services.authorizations.clone(),
         services.clock.clone(),
@@ -118,7 +127,11 @@ fn with_wechat(route: Route, services: &Services, settings: &ApiSettings) -> Rou
     route
         .at(
             "/wechat/components/:component_appid/events",
-            get(events.clone().url_check()).post(events),
+            get(to_components.clone().url_check()).post(to_components),
+        )
+        .at(
+            "/wechat/authorizers/:appid/events",
+            get(to_accounts.clone().url_check()).post(to_accounts),
         )
         .at("/authorize/:link", get(pages.clone().start()).head(pages.clone().head()))
         .at("/authorize/:link/return", get(pages.clone().back()).head(pages.head()))
@@ -140,8 +153,8 @@ fn with_apis(route: Route, services: Services, settings: &ApiSettings) -> Route 
     let bounded =
         |api| Pooled::new(Bounded::new(api, MAX_JSON_BYTES, settings.body_timeout), pool.clone());
     let public_url = settings.public_url.clone();
-    let admin = spec::admin(admin::apis(&services, public_url));
-    let tenant = spec::tenant(tenant::apis(services));
+    let admin = spec::admin(admin::apis(&services, public_url.clone()));
+    let tenant = spec::tenant(tenant::apis(services, public_url));
     route
         .at("/v1/authorizers/:appid/proxy/*path", proxy)
         .nest(spec::TENANT_PATH, bounded(poem::IntoEndpoint::into_endpoint(tenant)))

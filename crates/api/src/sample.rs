@@ -1,15 +1,22 @@
 //! Records for the tests of this crate.
 
+use std::sync::Arc;
+
 use lingpai_authorizer::AuthorizationPage;
 use lingpai_model::{
     Secret,
     authorization::{AccountKind, Authorization, AuthorizationState},
-    clock::Entropy,
+    clock::{Entropy, ManualClock, SharedClock},
     digest::Digest,
     id::{AuthorizationId, ComponentId, TenantId},
 };
 
 use crate::example;
+
+/// The time and the chance that tests have.
+pub(crate) fn world() -> (SharedClock, Entropy) {
+    (Arc::new(ManualClock::at(example::instant())), Entropy::seeded(1))
+}
 
 /// A pending authorization that asks for nothing in particular. Its secret is `canary`.
 pub(crate) fn authorization() -> Authorization {

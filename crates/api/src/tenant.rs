@@ -1,14 +1,17 @@
 //! The tenant API: one file per resource.
 
+mod access_tokens;
 mod authorizations;
 mod authorizers;
 mod proxy;
 mod redirect_uris;
 
+use access_tokens::AccessTokensApi;
 use authorizations::AuthorizationsApi;
 use authorizers::AuthorizersApi;
 use poem_openapi::Tags;
 use redirect_uris::RedirectUrisApi;
+use url::Url;
 
 pub(crate) use proxy::ProxyCalls;
 
@@ -20,7 +23,7 @@ use crate::routes::Services;
 enum Group {
     /// One attempt of an account's administrator, from link to stored authorizer.
     Authorizations,
-    /// The accounts (公众号, 小程序) that granted rights.
+    /// The accounts (公众号, 小程序) that granted rights or are connected by their own secret.
     Authorizers,
     /// Where administrators and fans may be sent back to.
     RedirectUris,
@@ -30,13 +33,19 @@ enum Group {
 
 /// The operations of the tenant API, with the description of the proxy, which is routed apart.
 pub(crate) type TenantApis =
-    (AuthorizationsApi, AuthorizersApi, RedirectUrisApi, proxy::ProxyOperations);
+    (AuthorizationsApi, AuthorizersApi, AccessTokensApi, RedirectUrisApi, proxy::ProxyOperations);
 
 /// The tenant API on its services.
-pub(crate) fn apis(services: Services) -> TenantApis {
+pub(crate) fn apis(services: Services, public_url: Url) -> TenantApis {
     (
         AuthorizationsApi { authorizations: services.authorizations },
-        AuthorizersApi { authorizers: services.authorizers },
+        AuthorizersApi {
+            authorizers: services.authorizers.clone(),
+            accounts: services.accounts,
+            clock: services.clock,
+            public_url,
+        },
+        AccessTokensApi { authorizers: services.authorizers },
         RedirectUrisApi { redirect_uris: services.redirect_uris },
         proxy::ProxyOperations,
     )

@@ -1,28 +1,29 @@
+use std::sync::Arc;
+
 use lingpai_model::{
     Appid,
     authorizer::{Authorizer, Profile, ProfileKind},
     caller::TenantScope,
-    clock::SharedClock,
     page::{Page, PageRequest},
-    token::{RefreshPolicy, TokenHealth},
+    token::{AccessToken, TokenHealth},
 };
 use lingpai_storage::{AuthorizerFilter, Db};
 use lingpai_wechat::call::authorizer::AuthorizerInfo;
 
-use crate::{Error, Result, error::found};
+use crate::{AuthorizerTokens, Error, Result, error::found};
 
 /// Reads authorizers and what WeChat tells of them.
 #[derive(Debug, Clone)]
 pub struct Authorizers {
     db: Db,
-    clock: SharedClock,
+    tokens: AuthorizerTokens,
 }
 
 impl Authorizers {
-    /// A service on `db`.
+    /// A service on `db`; `tokens` tells how they stand.
     #[must_use]
-    pub fn new(db: Db, clock: SharedClock) -> Self {
-        Self { db, clock }
+    pub fn new(db: Db, tokens: AuthorizerTokens) -> Self {
+        Self { db, tokens }
     }
 
     /// One authorizer of the tenant, with the health of its token.
@@ -36,9 +37,42 @@ impl Authorizers {
     ) -> Result<(Authorizer, TokenHealth)> {
         let read = self.db.authorizers().get(scope, appid).await;
         let authorizer = found(read, || Error::AuthorizerNotFound { appid: appid.clone() })?;
-        let tokens = self.db.authorizer_tokens().system_find(&authorizer.id).await?;
-        let kept = tokens.map(|tokens| tokens.access).unwrap_or_default();
-        Ok((authorizer, kept.health(self.clock.now(), &RefreshPolicy::default())))
+        let health = self.tokens.health(&authorizer).await?;
+        Ok((authorizer, health))
+    }
+
+    /// The token with which WeChat is called for the tenant's authorizer, and the seconds that are
+    /// left of it: what a central token server hands out.
+    ///
+    /// # Errors
+    /// As [`Authorizers::get`] and [`AuthorizerTokens::get`].
+    pub async fn access_token(
+        &self,
+        scope: &TenantScope,
+        appid: &Appid,
+    ) -> Result<(AccessToken, u64)> {
+        let authorizer = self.cached(scope, appid).await?;
+        let token = self.tokens.get(&authorizer).await?;
+        Ok(self.tokens.with_seconds_left(token))
+    }
+
+    /// As [`Authorizers::access_token`], with a new token, whatever the present one is worth.
+    ///
+    /// # Errors
+    /// As [`Authorizers::access_token`].
+    pub async fn renew_access_token(
+        &self,
+        scope: &TenantScope,
+        appid: &Appid,
+    ) -> Result<(AccessToken, u64)> {
+        let authorizer = self.cached(scope, appid).await?;
+        let token = self.tokens.renew(&authorizer).await?;
+        Ok(self.tokens.with_seconds_left(token))
+    }
+
+    async fn cached(&self, scope: &TenantScope, appid: &Appid) -> Result<Arc<Authorizer>> {
+        let read = self.db.cached_authorizer(scope, appid).await;
+        found(read, || Error::AuthorizerNotFound { appid: appid.clone() })
     }
 
     /// The tenant's authorizers, oldest first.

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
+use lingpai_component_token as component_token;
 use lingpai_model::{Appid, id::AuthorizationId};
-use lingpai_wechat::{client::ClientError, errcode::Errcode};
+use lingpai_wechat::{client::ClientError, crypt::CryptError, errcode::Errcode};
 
 use crate::PathRefusal;
 
@@ -38,12 +39,35 @@ pub enum Error {
         /// The account.
         appid: Appid,
     },
-    /// The account granted no API permission, so WeChat gave no tokens for it.
-    #[error("authorizer {appid} has granted no API permission")]
+    /// WeChat takes no refresh token of the account any more, and none could be recovered.
+    #[error("authorizer {appid} must be authorized again by its administrator")]
+    NeedsReauthorization {
+        /// The account.
+        appid: Appid,
+    },
+    /// WeChat has given no refresh token for the account: it granted no API permission.
+    #[error(
+        "WeChat has given no refresh token for authorizer {appid}: it grants no API permission"
+    )]
     NoApiPermission {
         /// The account.
         appid: Appid,
     },
+    /// Somebody else has connected this account by its secret.
+    #[error("account {appid} is connected already")]
+    AccountElsewhere {
+        /// The account.
+        appid: Appid,
+    },
+    /// The `EncodingAESKey` is not one.
+    #[error("the encoding_aes_key is not usable")]
+    BadEncodingAesKey(#[source] CryptError),
+    /// The fan granted nothing of this kind to the account.
+    #[error("the fan has not granted this")]
+    FanUnknown,
+    /// WeChat no longer refreshes what the fan granted.
+    #[error("what the fan granted has ended; the fan must consent again")]
+    FanGrantEnded,
     /// WeChat answered a refresh without a token that could be one.
     #[error("WeChat's answer held no usable access token for {appid}")]
     NoAccessToken {
@@ -92,7 +116,12 @@ impl Error {
             | Self::ReturnUrlUnregistered
             | Self::AuthorizerNotFound { .. }
             | Self::Revoked { .. }
+            | Self::NeedsReauthorization { .. }
             | Self::NoApiPermission { .. }
+            | Self::AccountElsewhere { .. }
+            | Self::BadEncodingAesKey(_)
+            | Self::FanUnknown
+            | Self::FanGrantEnded
             | Self::PathRefused(_) => false,
             Self::NoAccessToken { .. } => true,
             Self::Component(error) => error.is_transient(),
@@ -102,13 +131,31 @@ impl Error {
         }
     }
 
+    /// Whether a refresh has just failed, and it is too early for the next one.
+    pub(crate) fn is_resting(&self) -> bool {
+        match self {
+            Self::Component(component_token::Error::Resting { .. }) => true,
+            Self::Shared(error) => error.is_resting(),
+            _ => false,
+        }
+    }
+
+    /// Whether the token was refreshed too often to be refreshed again now.
+    pub(crate) fn is_ceiling(&self) -> bool {
+        match self {
+            Self::Component(component_token::Error::CeilingReached { .. }) => true,
+            Self::Shared(error) => error.is_ceiling(),
+            _ => false,
+        }
+    }
+
     /// The number with which WeChat refused, if that is what failed.
     pub(crate) fn errcode(&self) -> Option<Errcode> {
         self.wechat().and_then(ClientError::errcode)
     }
 
     /// What WeChat itself said, if that is what failed.
-    fn wechat(&self) -> Option<&ClientError> {
+    pub(crate) fn wechat(&self) -> Option<&ClientError> {
         match self {
             Self::Wechat(error) => Some(error),
             Self::Component(error) => error.wechat(),
@@ -119,7 +166,12 @@ impl Error {
             | Self::ReturnUrlUnregistered
             | Self::AuthorizerNotFound { .. }
             | Self::Revoked { .. }
+            | Self::NeedsReauthorization { .. }
             | Self::NoApiPermission { .. }
+            | Self::AccountElsewhere { .. }
+            | Self::BadEncodingAesKey(_)
+            | Self::FanUnknown
+            | Self::FanGrantEnded
             | Self::NoAccessToken { .. }
             | Self::PathRefused(_)
             | Self::Storage(_) => None,

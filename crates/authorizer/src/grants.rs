@@ -18,10 +18,12 @@ mod withdraw;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use lingpai_component_token::{ComponentTokens, Flight, Flights, LeasedWork, under_lease};
+use lingpai_component_token::{
+    ComponentTokens, Flight, Flights, LEASE_TTL, LeasedWork, under_lease,
+};
 use lingpai_model::{
     Appid, Instant, Secret,
-    authorizer::{ReceivedRefreshToken, RefreshTokenSource},
+    authorizer::RefreshTokenSource,
     clock::{Entropy, SharedClock},
     component::Component,
     digest::Digest,
@@ -32,7 +34,7 @@ use lingpai_storage::{Db, Lease, LeaseKey};
 use lingpai_wechat::{client::Client, errcode::Errcode};
 use tokio_util::task::TaskTracker;
 
-use crate::{Error, Result, tokens::remember};
+use crate::{Error, Result, history::History};
 
 /// How long a failed exchange waits before it is tried again, by number of attempts; the last one
 /// for ever, since what was granted can still be read back when codes are long void.
@@ -149,9 +151,8 @@ impl Grants {
 
     fn flight(&self, key: Digest) -> Flight<ExchangeState, Error> {
         let work = Arc::clone(&self.work);
-        self.flights.join(key, || async move {
-            under_lease(&work.db, &OneExchange { work: &work, key }).await
-        })
+        self.flights
+            .join(key, || async move { under_lease(&OneExchange { work: &work, key }).await })
     }
 }
 
@@ -162,19 +163,36 @@ struct OneExchange<'a> {
 }
 
 impl LeasedWork for OneExchange<'_> {
+    type Lease = Lease;
     type Outcome = ExchangeState;
     type Error = Error;
 
-    fn lease_key(&self) -> LeaseKey {
-        LeaseKey::exchange(&self.key)
+    fn name(&self) -> String {
+        LeaseKey::exchange(&self.key).to_string()
     }
 
     async fn outcome(&self) -> Result<Option<ExchangeState>> {
         self.work.outcome(&self.key).await
     }
 
-    async fn perform(&self, lease: &Lease) -> Result<ExchangeState> {
-        self.work.run(&self.key, lease).await
+    async fn take(&self) -> Result<Option<Lease>> {
+        Ok(self.work.db.take_lease(&LeaseKey::exchange(&self.key), LEASE_TTL).await?)
+    }
+
+    async fn perform(&self, lease: Lease) -> Result<ExchangeState> {
+        let done = match self.outcome().await {
+            Ok(None) => self.work.run(&self.key, &lease).await,
+            Ok(Some(state)) => {
+                self.work.db.release_lease(lease).await?;
+                return Ok(state);
+            }
+            Err(error) => Err(error),
+        };
+        if done.is_err() {
+            // Unless the work ended it: nobody shall wait for a lease that nothing is done under.
+            self.work.db.release_lease(lease).await?;
+        }
+        done
     }
 }
 
@@ -284,14 +302,8 @@ impl Work {
         value: &Secret<String>,
         source: RefreshTokenSource,
     ) -> Result<()> {
-        let received = ReceivedRefreshToken {
-            component_id: component.id.clone(),
-            authorizer_appid: appid.clone(),
-            value: value.clone(),
-            source,
-            received_at: self.clock.now(),
-        };
-        remember(&self.db, &received).await
+        let history = History { db: &self.db, component_id: &component.id, appid };
+        history.remember(value, source, self.clock.now()).await
     }
 }
 

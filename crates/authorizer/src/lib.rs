@@ -1,14 +1,20 @@
 #![doc = include_str!("../README.md")]
 
+mod accounts;
 mod authorizations;
 mod authorizers;
 mod error;
 mod grants;
+mod history;
 mod path;
 mod proxy;
+mod reconciliations;
 mod scrub;
+mod stream;
 mod tokens;
+mod web_tokens;
 
+pub use accounts::{Accounts, NewAccount};
 pub use authorizations::{
     AuthorizationPage, AuthorizationUrls, Authorizations, ConsentLinks, Return, StartAuthorization,
     Started,
@@ -23,4 +29,6 @@ pub use lingpai_wechat::{
 };
 pub use path::{JudgedPath, PathRefusal};
 pub use proxy::{Proxy, ProxyRequest};
+pub use reconciliations::Reconciliations;
 pub use tokens::AuthorizerTokens;
+pub use web_tokens::{NewWebToken, WebTokens};

@@ -74,19 +74,31 @@ impl Proxy {
         let authorizer = found(read, || Error::AuthorizerNotFound { appid: appid.clone() })?;
         let path = judge(&request)?;
         let started = Stopwatch::now();
-        let token = self.tokens.get(&authorizer).await?;
+        let token = self.tokens.get(&authorizer).await?.value;
         let (outgoing, repeat) = prepare(&path, request).await?;
 
         let answer = self.forward(outgoing, &token).await?;
         let answer = match (answer.errcode.is_some_and(Errcode::is_stale_token), repeat) {
-            (true, Some(again)) => {
-                let newer = self.tokens.after_rejection(&authorizer, &token).await?;
-                self.forward(again, &newer).await?
-            }
+            (true, Some(again)) => self.again(&authorizer, &token, again).await?.unwrap_or(answer),
             _ => answer,
         };
         log_call(&authorizer, &path, &answer, started);
         Ok(answer.response)
+    }
+
+    /// Repeats a call with a newer token. `None` when the token was refreshed so often that this
+    /// one's rejection tells nothing of it: WeChat's answer then goes back as it came.
+    async fn again(
+        &self,
+        authorizer: &Authorizer,
+        rejected: &Secret<String>,
+        request: ForwardRequest,
+    ) -> Result<Option<Answer>> {
+        match self.tokens.after_rejection(authorizer, rejected).await {
+            Ok(newer) => Ok(Some(self.forward(request, &newer.value).await?)),
+            Err(error) if error.is_ceiling() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn forward(&self, request: ForwardRequest, token: &Secret<String>) -> Result<Answer> {

@@ -1,73 +1,69 @@
-use std::{sync::Arc, time::Duration};
+//! The tokens with which WeChat is called for an account. The machine that keeps them is the
+//! component token's; here stands how WeChat is asked, and what helps when it refuses.
 
-use lingpai_component_token::{ComponentTokens, Flight, Flights, LeasedWork, under_lease};
+mod delegated;
+pub(crate) mod ordinary;
+
+use lingpai_component_token::{
+    self as component_token, ComponentTokens, Cured, Hold, Keeper, KeeperBase, Kind, Obtained,
+    Reaction, Wanted,
+};
 use lingpai_model::{
     Secret,
-    authorizer::{Authorizer, AuthorizerState, ReceivedRefreshToken, RefreshTokenSource},
-    clock::SharedClock,
-    component::Component,
-    id::AuthorizerId,
-    token::{AccessToken, RefreshPolicy, TokenFailure},
+    authorizer::{Authorizer, AuthorizerState, Connection},
+    event::EventKind,
+    token::{AccessToken, RefreshCause, RefreshPolicy, TokenHealth, TokenKey, TokenKind},
 };
-use lingpai_storage::{Db, Lease, LeaseKey};
-use lingpai_wechat::{client::Client, errcode::Errcode};
-use tokio_util::task::TaskTracker;
+use lingpai_storage::Tx;
+use lingpai_wechat::client::Client;
 
-use crate::{Error, Result};
+use self::{
+    delegated::{Delegated, UsedUp},
+    ordinary::Ordinary,
+};
+use crate::{Error, Grants, Reconciliations, Result, stream::emit};
 
-/// Hands out `authorizer_access_token`s: the stored one while it lives, a new one before it ends.
+/// Hands out the tokens of accounts: `authorizer_access_token`s, and ordinary `access_token`s of
+/// those that are connected by their own secret.
 #[derive(Debug, Clone)]
 pub struct AuthorizerTokens {
-    keeper: Arc<Keeper>,
-    flights: Arc<Flights<AuthorizerId, AccessToken, Error>>,
-}
-
-#[derive(Debug)]
-struct Keeper {
-    db: Db,
-    wechat: Client,
-    component_tokens: ComponentTokens,
-    clock: SharedClock,
-    policy: RefreshPolicy,
+    keeper: Keeper<AccountKind>,
 }
 
 impl AuthorizerTokens {
-    /// A service on `db` that calls `wechat`; refreshes run on `tasks`.
+    /// A service that calls `wechat`; lost refresh tokens are looked for by `reconciliations`, and
+    /// withdrawals are made sure of by `grants`.
     #[must_use]
     pub fn new(
-        db: Db,
+        base: KeeperBase,
         wechat: Client,
         component_tokens: ComponentTokens,
-        clock: SharedClock,
-        tasks: TaskTracker,
+        grants: Grants,
+        reconciliations: Reconciliations,
     ) -> Self {
-        let policy = RefreshPolicy::default();
-        let keeper = Arc::new(Keeper { db, wechat, component_tokens, clock, policy });
-        Self { keeper, flights: Arc::new(Flights::new(tasks)) }
+        let kind = AccountKind {
+            base: base.clone(),
+            wechat,
+            component_tokens,
+            grants,
+            reconciliations,
+            used_up: UsedUp::default(),
+        };
+        Self { keeper: Keeper::new(kind, base) }
     }
 
-    /// An `authorizer_access_token` that WeChat honours now.
+    /// A token that WeChat honours now.
     ///
     /// While the stored one lives it is returned at once, even when a refresh is due: that one then
     /// runs in the background. Without a living token the caller waits for the refresh.
     ///
     /// # Errors
-    /// [`Error::Revoked`] after the account withdrew its grant, [`Error::NoApiPermission`] when
-    /// WeChat gave no tokens for it; otherwise what the refresh failed with.
-    pub async fn get(&self, authorizer: &Authorizer) -> Result<Secret<String>> {
-        if let AuthorizerState::Revoked { .. } = authorizer.state {
-            return Err(Error::Revoked { appid: authorizer.appid.clone() });
-        }
-        let now = self.keeper.clock.now();
-        let stored = self.keeper.db.cached_authorizer_tokens(&authorizer.id).await?;
-        match stored.and_then(|tokens| tokens.access.token.clone()) {
-            Some(token) if token.is_fresh(now, &self.keeper.policy) => Ok(token.value),
-            Some(token) if token.is_alive(now) => {
-                drop(self.flight(authorizer, None));
-                Ok(token.value)
-            }
-            Some(_) | None => Ok(self.flight(authorizer, None).await?.value),
-        }
+    /// [`Error::Revoked`] after the account withdrew its grant, [`Error::NeedsReauthorization`] when
+    /// its refresh token is lost, [`Error::NoApiPermission`] when WeChat gave no tokens for it;
+    /// otherwise what the refresh failed with.
+    pub async fn get(&self, authorizer: &Authorizer) -> Result<AccessToken> {
+        refuse_revoked(authorizer)?;
+        self.explained(authorizer, self.keeper.get(authorizer).await).await
     }
 
     /// A token other than `rejected`, which WeChat no longer takes. If that is no longer the stored
@@ -79,176 +75,172 @@ impl AuthorizerTokens {
         &self,
         authorizer: &Authorizer,
         rejected: &Secret<String>,
-    ) -> Result<Secret<String>> {
-        let token = self.flight(authorizer, Some(rejected.clone())).await?;
-        // The flight that was joined may have begun before anybody rejected this token.
-        if token.value == *rejected {
-            return Ok(self.flight(authorizer, Some(rejected.clone())).await?.value);
-        }
-        Ok(token.value)
+    ) -> Result<AccessToken> {
+        let newer = self.keeper.after_rejection(authorizer, rejected.clone()).await;
+        self.explained(authorizer, newer).await
     }
 
-    fn flight(
+    /// A new token, whatever the present one is worth.
+    ///
+    /// # Errors
+    /// As [`AuthorizerTokens::get`].
+    pub async fn renew(&self, authorizer: &Authorizer) -> Result<AccessToken> {
+        refuse_revoked(authorizer)?;
+        self.keeper.renew(authorizer, RefreshCause::Manual).await
+    }
+
+    /// A token with the whole seconds that are left of it.
+    pub(crate) fn with_seconds_left(&self, token: AccessToken) -> (AccessToken, u64) {
+        let left = token.expires_at - self.keeper.kind().base.clock.now();
+        let seconds = u64::try_from(left.num_seconds()).unwrap_or(0);
+        (token, seconds)
+    }
+
+    /// How the account's token stands, without the token.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the database failed.
+    pub async fn health(&self, authorizer: &Authorizer) -> Result<TokenHealth> {
+        self.keeper.health(authorizer).await
+    }
+
+    /// Begins to refresh some of the tokens that are due; returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the claims could not be made.
+    pub async fn run_once(&self) -> Result<usize> {
+        self.keeper.run_once().await
+    }
+
+    /// Waits until no refresh is under way in this process.
+    pub async fn settled(&self) {
+        self.keeper.settled().await;
+    }
+
+    /// While a token rests after a failure, the reason is told that callers can act on.
+    async fn explained(
         &self,
         authorizer: &Authorizer,
-        rejected: Option<Secret<String>>,
-    ) -> Flight<AccessToken, Error> {
-        let (keeper, authorizer) = (Arc::clone(&self.keeper), authorizer.clone());
-        self.flights.join(authorizer.id.clone(), || async move {
-            let component = keeper.db.components().get(&authorizer.component_id).await?;
-            // Ready before the lease is taken: under it there is time for one call to WeChat.
-            let component_token = keeper.component_tokens.get(&component).await?;
-            let mut refresh = Refresh {
-                keeper: &keeper,
-                component: &component,
-                authorizer: &authorizer,
-                component_token,
-                rejected,
-            };
-            match under_lease(&keeper.db, &refresh).await {
-                Err(error) if error.errcode().is_some_and(Errcode::is_stale_token) => {
-                    let stale = refresh.component_token;
-                    refresh.component_token =
-                        keeper.component_tokens.after_rejection(&component, stale).await?;
-                    under_lease(&keeper.db, &refresh).await
+        outcome: Result<AccessToken>,
+    ) -> Result<AccessToken> {
+        match outcome {
+            Err(error) if error.is_resting() => {
+                let appid = authorizer.appid.clone();
+                if matches!(authorizer.state, AuthorizerState::NeedsReauthorization { .. }) {
+                    return Err(Error::NeedsReauthorization { appid });
                 }
-                refreshed => refreshed,
+                let db = &self.keeper.kind().base.db;
+                let kept = db.cached_token(&authorizer.token_key()).await?;
+                let is_delegated = authorizer.connection.component_id().is_some();
+                let has_none = kept.is_none_or(|kept| kept.refresh_token.is_none());
+                Err(if is_delegated && has_none { Error::NoApiPermission { appid } } else { error })
             }
-        })
+            outcome => outcome,
+        }
     }
 }
 
-/// One refresh of one authorizer's token.
-struct Refresh<'a> {
-    keeper: &'a Keeper,
-    component: &'a Component,
-    authorizer: &'a Authorizer,
-    /// The `component_access_token` to ask with.
-    component_token: Secret<String>,
-    /// A token that WeChat no longer takes, should it still be the stored one.
-    rejected: Option<Secret<String>>,
+fn refuse_revoked(authorizer: &Authorizer) -> Result<()> {
+    match authorizer.state {
+        AuthorizerState::Revoked { .. } => Err(Error::Revoked { appid: authorizer.appid.clone() }),
+        AuthorizerState::Active | AuthorizerState::NeedsReauthorization { .. } => Ok(()),
+    }
 }
 
-impl LeasedWork for Refresh<'_> {
-    type Outcome = AccessToken;
+/// How the token of an account is got: by how it is connected.
+#[derive(Debug)]
+struct AccountKind {
+    base: KeeperBase,
+    wechat: Client,
+    component_tokens: ComponentTokens,
+    grants: Grants,
+    reconciliations: Reconciliations,
+    used_up: UsedUp,
+}
+
+impl Kind for AccountKind {
+    type Owner = Authorizer;
     type Error = Error;
 
-    fn lease_key(&self) -> LeaseKey {
-        LeaseKey::authorizer_tokens(&self.authorizer.id)
+    const KINDS: &'static [TokenKind] = &[TokenKind::Authorizer, TokenKind::Ordinary];
+
+    fn key(&self, authorizer: &Authorizer) -> TokenKey {
+        authorizer.token_key()
     }
 
-    async fn outcome(&self) -> Result<Option<AccessToken>> {
-        self.keeper.usable(&self.authorizer.id, self.rejected.as_ref()).await
-    }
-
-    /// Refreshes, and stores the answer in the transaction that ends the lease.
-    async fn perform(&self, lease: &Lease) -> Result<AccessToken> {
-        let (keeper, authorizer) = (self.keeper, self.authorizer);
-        match self.ask().await {
-            Ok((generation, obtained, refresh_token)) => {
-                let tx = keeper.db.begin().await?;
-                tx.authorizer_tokens()
-                    .system_save_refreshed(
-                        &authorizer.id,
-                        generation,
-                        &obtained,
-                        refresh_token.as_ref(),
-                    )
-                    .await?;
-                tx.finish_lease(lease).await?;
-                tx.commit().await?;
-                tracing::info!(
-                    authorizer.appid = %authorizer.appid,
-                    "authorizer_access_token of {} refreshed",
-                    authorizer.appid
-                );
-                Ok(obtained)
-            }
-            Err(error) => {
-                let failure = TokenFailure { at: keeper.clock.now(), reason: error.to_string() };
-                let tx = keeper.db.begin().await?;
-                tx.authorizer_tokens().system_mark_failed(&authorizer.id, &failure).await?;
-                tx.finish_lease(lease).await?;
-                tx.commit().await?;
-                Err(error)
-            }
+    fn policy(&self, authorizer: &Authorizer) -> RefreshPolicy {
+        match authorizer.connection {
+            Connection::Component { .. } => RefreshPolicy::default(),
+            Connection::Secret => ordinary::policy(),
         }
     }
-}
 
-impl Refresh<'_> {
-    /// Asks WeChat once. A refresh token in the answer is in the history before the answer is judged.
-    async fn ask(&self) -> Result<(i64, AccessToken, Option<Secret<String>>)> {
-        let (keeper, authorizer) = (self.keeper, self.authorizer);
-        let missing = || Error::NoApiPermission { appid: authorizer.appid.clone() };
-        let stored = keeper.db.authorizer_tokens().system_find(&authorizer.id).await?;
-        let stored = stored.ok_or_else(missing)?;
-        let refresh_token = stored.refresh_token.ok_or_else(missing)?;
-        let obtained_at = keeper.clock.now();
-        let (component_appid, appid) = (&self.component.appid, &authorizer.appid);
-        let answer = keeper
-            .wechat
-            .authorizer_token(&self.component_token, component_appid, appid, &refresh_token)
-            .await?;
-        if let Some(value) = &answer.refresh_token {
-            let received = ReceivedRefreshToken {
-                component_id: authorizer.component_id.clone(),
-                authorizer_appid: authorizer.appid.clone(),
-                value: value.clone(),
-                source: RefreshTokenSource::AuthorizerToken,
-                received_at: obtained_at,
-            };
-            remember(&keeper.db, &received).await?;
+    async fn owners(&self, keys: Vec<TokenKey>) -> Result<Vec<Authorizer>> {
+        let mut ids = Vec::with_capacity(keys.len());
+        for key in keys {
+            if let TokenKey::Authorizer(id) | TokenKey::Ordinary(id) = key {
+                ids.push(id);
+            }
         }
-        let usable = answer.access_token;
-        let token = usable.ok_or_else(|| Error::NoAccessToken { appid: appid.clone() })?;
-        let obtained = AccessToken::obtained(token.value, obtained_at, token.expires_in);
-        Ok((stored.generation, obtained, answer.refresh_token))
+        let mut authorizers = self.base.db.authorizers().system_list(&ids).await?;
+        authorizers.retain(|authorizer| refuse_revoked(authorizer).is_ok());
+        Ok(authorizers)
     }
-}
 
-impl Keeper {
-    /// The stored token, unless it is due or the one that WeChat rejected.
-    async fn usable(
+    async fn obtain(
         &self,
-        id: &AuthorizerId,
-        rejected: Option<&Secret<String>>,
-    ) -> Result<Option<AccessToken>> {
-        let stored = self.db.authorizer_tokens().system_find(id).await?;
-        Ok(stored
-            .and_then(|tokens| tokens.access.token)
-            .filter(|token| token.is_fresh(self.clock.now(), &self.policy))
-            .filter(|token| Some(&token.value) != rejected))
-    }
-}
-
-/// How long to wait before a refresh token is written again that the database did not take.
-const REMEMBER_AGAIN: Duration = Duration::from_secs(1);
-
-/// Appends a received refresh token to the history, in a commit of its own: should what follows
-/// fail or be fenced off, the token is still known. As long as the database is away this waits: the
-/// answer of WeChat's that is in hand may be the only one that tells it.
-///
-/// # Errors
-/// [`Error::Storage`] when the database refuses it for good.
-pub(crate) async fn remember(db: &Db, received: &ReceivedRefreshToken) -> Result<()> {
-    loop {
-        match append(db, received).await {
-            Err(error) if error.is_transient() => {
-                tracing::error!(
-                    authorizer.appid = %received.authorizer_appid,
-                    %error,
-                    "a received refresh token could not be stored; it is tried again"
-                );
-                tokio::time::sleep(REMEMBER_AGAIN).await;
+        authorizer: &Authorizer,
+        wanted: Wanted<'_>,
+        hold: &Hold<'_>,
+    ) -> Result<Obtained> {
+        match authorizer.connection.component_id() {
+            Some(component_id) => {
+                Delegated { kind: self, authorizer, component_id }.obtain(wanted, hold).await
             }
-            appended => return Ok(appended?),
+            None => Ordinary { kind: self, authorizer }.obtain(wanted, hold).await,
         }
     }
-}
 
-async fn append(db: &Db, received: &ReceivedRefreshToken) -> lingpai_storage::Result<()> {
-    let tx = db.begin().await?;
-    tx.refresh_tokens().append(received).await?;
-    tx.commit().await
+    fn reaction(&self, error: &Error) -> Reaction {
+        match error {
+            Error::NoApiPermission { .. } => Reaction::RefreshToken,
+            Error::Component(component_token::Error::Resting { until, .. }) => {
+                Reaction::Until(*until)
+            }
+            Error::Shared(error) => self.reaction(error),
+            error => error.wechat().map_or(Reaction::Pause, Reaction::to),
+        }
+    }
+
+    async fn cure(
+        &self,
+        authorizer: &Authorizer,
+        error: &Error,
+        round: u32,
+    ) -> Result<Cured<Authorizer>> {
+        match authorizer.connection.component_id() {
+            Some(component_id) => {
+                Delegated { kind: self, authorizer, component_id }.cure(error, round).await
+            }
+            None => Ok(Cured::No),
+        }
+    }
+
+    /// An authorizer that was given up is one again.
+    async fn refreshed(&self, tx: &Tx, authorizer: &Authorizer) -> Result<()> {
+        let (AuthorizerState::NeedsReauthorization { .. }, Some(component_id)) =
+            (&authorizer.state, authorizer.connection.component_id())
+        else {
+            return Ok(());
+        };
+        let locked = tx.authorizers().system_lock(component_id, &authorizer.appid).await?;
+        let Some(mut stored) = locked else { return Ok(()) };
+        let Ok(recovered) = stored.state.recover() else { return Ok(()) };
+        let now = self.base.clock.now();
+        stored.state = recovered;
+        stored.updated_at = now;
+        tx.authorizers().system_update(&stored).await?;
+        tracing::info!(authorizer.appid = %stored.appid, "{} is usable again", stored.appid);
+        emit(tx, &self.base.entropy, &stored, EventKind::Authorized, now).await
+    }
 }

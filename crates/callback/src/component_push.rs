@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Duration};
 use lingpai_component_token::Tickets;
 use lingpai_model::{
-    Appid, Instant, Secret,
+    Appid, Secret,
     clock::{Entropy, SharedClock},
     component::Component,
     digest::Digest,
@@ -13,19 +12,13 @@ use lingpai_model::{
     push::{Disposition, NewPush},
 };
 use lingpai_storage::{Arrival, Db};
-use lingpai_wechat::{
-    crypt::{Crypt, CryptError, EncodingAesKey},
-    push::{
-        Envelope, PushQuery, UrlCheckQuery,
-        component::{ComponentPush, InfoType},
-    },
-};
+use lingpai_wechat::push::component::{ComponentPush, InfoType};
 use tokio::sync::Notify;
 
-use crate::Refusal;
-
-/// How far WeChat's clock may be ahead of ours.
-const CLOCK_TOLERANCE: Duration = Duration::minutes(10);
+use crate::{
+    Refusal,
+    recipient::{Recipient, inner_time},
+};
 
 /// Takes pushes to the event URLs of components.
 #[derive(Debug, Clone)]
@@ -63,20 +56,15 @@ impl ComponentPushes {
         body: &[u8],
     ) -> Result<(), Refusal> {
         let component = self.component(component_appid).await?;
-        let plaintext =
-            open(&component, raw_query, body).map_err(|check| unverified(&component, check))?;
+        let recipient = Recipient::component(&component);
+        let plaintext = recipient.open(raw_query, body)?;
         match ComponentPush::parse(&plaintext) {
             Ok(push) if push.component_appid != component.appid.as_str() => {
-                Err(unverified(&component, "appid"))
+                Err(recipient.unverified("appid"))
             }
             Ok(push) => self.record(&component, push, plaintext).await,
             Err(error) => {
-                tracing::error!(
-                    component.appid = %component.appid,
-                    error = %error,
-                    "an authentic push to component {} cannot be read; it is kept in quarantine",
-                    component.appid
-                );
+                recipient.note_quarantine(error);
                 self.keep(&component, None, plaintext).await
             }
         }
@@ -92,13 +80,7 @@ impl ComponentPushes {
         raw_query: &str,
     ) -> Result<String, Refusal> {
         let component = self.component(component_appid).await?;
-        let query = UrlCheckQuery::parse(raw_query).map_err(|_| unverified(&component, "query"))?;
-        let crypt = crypt_of(&component).map_err(|_| unverified(&component, "key"))?;
-        if crypt.verify_url(&query) {
-            Ok(query.echostr)
-        } else {
-            Err(unverified(&component, "signature"))
-        }
+        Recipient::component(&component).check_url(raw_query)
     }
 
     async fn component(&self, appid: &str) -> Result<Arc<Component>, Refusal> {
@@ -155,50 +137,10 @@ impl ComponentPushes {
     }
 }
 
-/// The time inside a push, which orders what it says; when it was received if it has none. A time
-/// far ahead is cut: nothing may stay the newest for ever.
-pub(crate) fn inner_time(create_time: Option<i64>, received_at: Instant) -> Instant {
-    let told = create_time.and_then(|secs| DateTime::from_timestamp(secs, 0));
-    told.unwrap_or(received_at).min(received_at + CLOCK_TOLERANCE)
-}
-
-/// Which check failed helps the operator; the sender is not told.
-fn unverified(component: &Component, check: &'static str) -> Refusal {
-    tracing::warn!(
-        component.appid = %component.appid,
-        check,
-        "a push to component {} does not verify",
-        component.appid
-    );
-    Refusal::Unverified
-}
-
 /// Whether the processor does something about it.
 pub(crate) fn acts_on(info: &InfoType) -> bool {
     matches!(
         info,
         InfoType::Authorized(_) | InfoType::UpdateAuthorized(_) | InfoType::Unauthorized { .. }
     )
-}
-
-/// Opens the envelope; the error names the check that failed, for the log.
-fn open(component: &Component, raw_query: &str, body: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let query = PushQuery::parse(raw_query).map_err(|_| "query")?;
-    let envelope = Envelope::parse(body).map_err(|_| "envelope")?;
-    let crypt = crypt_of(component).map_err(|_| "key")?;
-    let opened = crypt.open(&query, &envelope.encrypt).map_err(|error| match error {
-        CryptError::BadSignature => "signature",
-        _ => "ciphertext",
-    })?;
-    Ok(opened.plaintext)
-}
-
-fn crypt_of(component: &Component) -> Result<Crypt, CryptError> {
-    let current = EncodingAesKey::parse(component.encoding_aes_key.expose())?;
-    let previous = component
-        .previous_encoding_aes_key
-        .as_ref()
-        .map(|key| EncodingAesKey::parse(key.expose()))
-        .transpose()?;
-    Ok(Crypt::new(component.push_token.clone(), component.appid.clone(), current, previous))
 }

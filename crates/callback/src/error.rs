@@ -7,6 +7,10 @@ pub enum Refusal {
     /// It could not be recorded, or nobody knows whether it was: WeChat shall repeat it.
     #[error("the push could not be recorded")]
     Unrecorded(#[source] lingpai_storage::Error),
+    /// What it asks to be erased could not be, or nobody knows whether it was: WeChat shall repeat
+    /// it.
+    #[error("what the push asks to be erased could not be")]
+    Unerased(#[source] lingpai_authorizer::Error),
 }
 
 impl Refusal {

@@ -14,7 +14,7 @@ use lingpai_model::{
 use lingpai_storage::Db;
 use lingpai_wechat::push::component::{ComponentPush, Grant, InfoType};
 
-use crate::{Error, component_push::inner_time};
+use crate::{Error, recipient::inner_time};
 
 /// How many pushes one turn claims.
 const BATCH: u64 = 16;

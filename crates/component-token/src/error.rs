@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use lingpai_model::Appid;
+use lingpai_model::{Appid, Instant};
 use lingpai_wechat::{client::ClientError, crypt::CryptError};
 
 /// What can go wrong while keeping a component's tickets and token.
@@ -31,6 +31,22 @@ pub enum Error {
     #[error("another instance is at work on {what} and has not finished")]
     LeaseBusy {
         /// The name of the lease.
+        what: String,
+    },
+    /// A refresh failed a moment ago, and it is too early for the next one.
+    #[error("{what} could not be refreshed ({reason}); it is tried again at {until}")]
+    Resting {
+        /// The token.
+        what: String,
+        /// Why the last refresh failed.
+        reason: String,
+        /// Until when nothing is tried.
+        until: Instant,
+    },
+    /// The token was refreshed too often within the hour.
+    #[error("{what} was refreshed too often within the hour")]
+    CeilingReached {
+        /// The token.
         what: String,
     },
     /// A refresh that several callers waited for failed.
@@ -93,7 +109,10 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::LeaseBusy { .. } | Self::TicketMissing { .. } => true,
+            Self::LeaseBusy { .. }
+            | Self::TicketMissing { .. }
+            | Self::Resting { .. }
+            | Self::CeilingReached { .. } => true,
             Self::ComponentNotFound { .. }
             | Self::ComponentExists { .. }
             | Self::BadEncodingAesKey(_) => false,
@@ -114,6 +133,8 @@ impl Error {
             | Self::BadEncodingAesKey(_)
             | Self::TicketMissing { .. }
             | Self::LeaseBusy { .. }
+            | Self::Resting { .. }
+            | Self::CeilingReached { .. }
             | Self::Storage(_) => None,
         }
     }

@@ -1,4 +1,4 @@
-//! One refresh at a time: in this process by a shared task, in the cluster by a lease.
+//! One piece of work at a time: in this process by a shared task, in the cluster by a lease.
 //!
 //! A caller may vanish at any `await` (a reset connection does that), so the work between asking
 //! WeChat and committing its answer belongs to a task of the server; callers only wait for it.
@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     hash::Hash,
     panic::resume_unwind,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -16,25 +16,42 @@ use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
-use lingpai_storage::{Db, Lease, LeaseKey};
+use tokio::time::Instant as Stopwatch;
 use tokio_util::task::TaskTracker;
 
 use crate::Error;
 
-/// How long a refresher may hold its lease: three times the timeout of a call to WeChat.
+/// How long a worker may hold its lease: three times the timeout of a call to WeChat.
 pub const LEASE_TTL: Duration = Duration::from_secs(30);
 
 /// How long to wait before looking again at a lease that somebody else holds.
 const LEASE_POLL: Duration = Duration::from_millis(100);
 
-/// A refresh that any number of callers wait for.
+/// How old a flight may be that is still joined. One that a dead connection holds up goes on by
+/// itself; its lease has long ended, and what it writes is fenced off.
+const OLDEST_JOINED: Duration = Duration::from_secs(90);
+
+/// A piece of work that any number of callers wait for.
 pub type Flight<T, E> = Shared<BoxFuture<'static, Result<T, Arc<E>>>>;
 
-/// The refreshes that are running in this process, by key.
+/// The pieces of work that are running in this process, by key.
 #[derive(Debug)]
 pub struct Flights<K, T, E> {
-    running: Arc<Mutex<HashMap<K, Flight<T, E>>>>,
+    running: Arc<Mutex<Running<K, T, E>>>,
     tasks: TaskTracker,
+}
+
+#[derive(Debug)]
+struct Running<K, T, E> {
+    last_number: u64,
+    flights: HashMap<K, Entry<T, E>>,
+}
+
+#[derive(Debug)]
+struct Entry<T, E> {
+    number: u64,
+    started: Stopwatch,
+    flight: Flight<T, E>,
 }
 
 impl<K, T, E> Flights<K, T, E>
@@ -43,10 +60,11 @@ where
     T: Clone + Send + Sync + 'static,
     E: Send + Sync + 'static,
 {
-    /// No refresh is running yet; those to come run on `tasks`, which shutdown waits for.
+    /// Nothing is running yet; what is to come runs on `tasks`, which shutdown waits for.
     #[must_use]
     pub fn new(tasks: TaskTracker) -> Self {
-        Self { running: Arc::default(), tasks }
+        let running = Running { last_number: 0, flights: HashMap::new() };
+        Self { running: Arc::new(Mutex::new(running)), tasks }
     }
 
     /// Joins the flight of `key`, or starts it with `work` when there is none.
@@ -62,15 +80,21 @@ where
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = running.get(&key) {
-            return flight.clone();
+        let mut running = lock(&self.running);
+        if let Some(entry) = running.flights.get(&key)
+            && entry.started.elapsed() < OLDEST_JOINED
+        {
+            return entry.flight.clone();
         }
-        let (work, list, landing_key) = (work(), Arc::clone(&self.running), key.clone());
+        running.last_number += 1;
+        let number = running.last_number;
+        let landing = (Arc::clone(&self.running), key.clone());
+        let work = work();
         // The landing is made inside: a runtime that is closing drops the task at once, under the
         // lock that is held here.
         let task = self.tasks.spawn(async move {
-            let _landing = Landing { running: list, key: landing_key };
+            let (running, key) = landing;
+            let _landing = Landing { running, key, number };
             work.await
         });
         let flight = async {
@@ -80,72 +104,83 @@ where
             }
         };
         let flight = flight.boxed().shared();
-        running.insert(key, flight.clone());
+        let started = Stopwatch::now();
+        running.flights.insert(key, Entry { number, started, flight: flight.clone() });
         flight
     }
+
+    /// Those that are running now.
+    #[must_use]
+    pub fn running(&self) -> Vec<Flight<T, E>> {
+        lock(&self.running).flights.values().map(|entry| entry.flight.clone()).collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Takes a flight off the list when its work ends, however it ends.
 struct Landing<K: Eq + Hash, T, E> {
-    running: Arc<Mutex<HashMap<K, Flight<T, E>>>>,
+    running: Arc<Mutex<Running<K, T, E>>>,
     key: K,
+    number: u64,
 }
 
 impl<K: Eq + Hash, T, E> Drop for Landing<K, T, E> {
     fn drop(&mut self) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        let mut running = lock(&self.running);
+        if running.flights.get(&self.key).is_some_and(|entry| entry.number == self.number) {
+            running.flights.remove(&self.key);
+        }
     }
 }
 
 /// A piece of work that at most one instance does at a time.
 pub trait LeasedWork: Sync {
+    /// The right to do it.
+    type Lease: Send;
     /// What it yields.
     type Outcome: Send;
     /// What it fails with.
-    type Error: From<Error> + From<lingpai_storage::Error> + Send;
+    type Error: From<Error> + Send;
 
-    /// The lease it is done under.
-    fn lease_key(&self) -> LeaseKey;
+    /// What is worked on, for errors.
+    fn name(&self) -> String;
 
     /// The outcome, if nothing is left to do.
     fn outcome(&self) -> impl Future<Output = Result<Option<Self::Outcome>, Self::Error>> + Send;
 
-    /// Does the work, and ends the lease in the transaction that stores the result.
+    /// Takes the lease; `None` while another instance holds it.
+    fn take(&self) -> impl Future<Output = Result<Option<Self::Lease>, Self::Error>> + Send;
+
+    /// Looks once more whether anything is left to do, does it, and ends the lease: in the
+    /// transaction that stores the result if there is one, and whatever happens.
     fn perform(
         &self,
-        lease: &Lease,
+        lease: Self::Lease,
     ) -> impl Future<Output = Result<Self::Outcome, Self::Error>> + Send;
 }
 
 /// Does `work` under its lease, unless nothing is left to do.
 ///
-/// The outcome is looked for before the lease is sought, while somebody else holds it, and once
-/// more under it. Invariant: no transaction is open while this waits.
+/// The outcome is looked for before the lease is sought and while somebody else holds it.
+/// Invariant: no transaction is open while this waits.
 ///
 /// # Errors
 /// [`Error::LeaseBusy`] when another instance holds the lease for longer than [`LEASE_TTL`];
-/// otherwise what the work or the database failed with.
-pub async fn under_lease<W: LeasedWork>(db: &Db, work: &W) -> Result<W::Outcome, W::Error> {
-    let key = work.lease_key();
-    let give_up = tokio::time::Instant::now() + LEASE_TTL + LEASE_POLL;
+/// otherwise what the work failed with.
+pub async fn under_lease<W: LeasedWork>(work: &W) -> Result<W::Outcome, W::Error> {
+    let give_up = Stopwatch::now() + LEASE_TTL + LEASE_POLL;
     loop {
         if let Some(outcome) = work.outcome().await? {
             return Ok(outcome);
         }
-        if let Some(lease) = db.take_lease(&key, LEASE_TTL).await? {
-            if let Some(outcome) = work.outcome().await? {
-                db.release_lease(lease).await?;
-                return Ok(outcome);
-            }
-            let done = work.perform(&lease).await;
-            if done.is_err() {
-                // Unless the work ended it: nobody shall wait for a lease that nothing is done under.
-                db.release_lease(lease).await?;
-            }
-            return done;
+        if let Some(lease) = work.take().await? {
+            return work.perform(lease).await;
         }
-        if tokio::time::Instant::now() >= give_up {
-            return Err(Error::LeaseBusy { what: key.to_string() }.into());
+        if Stopwatch::now() >= give_up {
+            return Err(Error::LeaseBusy { what: work.name() }.into());
         }
         tokio::time::sleep(LEASE_POLL).await;
     }
@@ -178,6 +213,7 @@ mod tests {
         }
         let again = flights.join(1, || async { Err("the next one is a new flight".to_owned()) });
         assert!(again.await.is_err());
+        assert_eq!(flights.running().len(), 0, "whoever landed is off the list");
     }
 
     #[tokio::test]
@@ -195,5 +231,28 @@ mod tests {
         tasks.close();
         tasks.wait().await;
         assert_eq!(done.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flight_that_hangs_is_left_behind_and_does_not_take_its_successor_down() {
+        let flights = Flights::<u8, u8, String>::new(TaskTracker::new());
+        let gate = Arc::new(Notify::new());
+        let hung = Arc::clone(&gate);
+        let old = flights.join(1, || async move {
+            hung.notified().await;
+            Ok(1)
+        });
+        tokio::time::advance(OLDEST_JOINED).await;
+        let next = Arc::new(Notify::new());
+        let waits = Arc::clone(&next);
+        let new = flights.join(1, || async move {
+            waits.notified().await;
+            Ok(2)
+        });
+        gate.notify_one();
+        assert_eq!(old.await, Ok(1));
+        assert_eq!(flights.running().len(), 1, "the newer one is still under way");
+        next.notify_one();
+        assert_eq!(new.await, Ok(2));
     }
 }

@@ -1,13 +1,23 @@
 #![doc = include_str!("../README.md")]
 
+mod ceiling;
 mod components;
 mod error;
 mod flight;
+mod keeper;
+mod patience;
+mod reaction;
 mod tickets;
 mod tokens;
+mod watch;
 
+pub use ceiling::RefreshLimits;
 pub use components::{Components, NewComponent};
 pub use error::{Error, Result, UpstreamFault};
 pub use flight::{Flight, Flights, LEASE_TTL, LeasedWork, under_lease};
+pub use keeper::{Cured, Hold, Keeper, KeeperBase, Kind, Obtained, Wanted};
+pub use patience::patiently;
+pub use reaction::{PROBE_PAUSE, Reaction};
 pub use tickets::{Tickets, oldest_usable_ticket};
 pub use tokens::{ComponentTokens, PreAuthCode};
+pub use watch::{TICKET_LATE_AFTER, TicketWatch};

@@ -48,6 +48,15 @@ impl Tickets {
         self.db.record_arrival(Arrival::Ticket(ticket)).await
     }
 
+    /// The tickets that WeChat should still take, the newest by WeChat's own time first.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the database failed.
+    pub async fn usable(&self, component: &Component) -> Result<Vec<Ticket>> {
+        let not_before = oldest_usable_ticket(self.clock.now());
+        Ok(self.db.tickets().list(&component.id, not_before).await?)
+    }
+
     /// The newest ticket by WeChat's own time.
     ///
     /// # Errors

@@ -1,47 +1,43 @@
 use std::sync::Arc;
 
 use lingpai_model::{
-    Secret,
-    clock::SharedClock,
+    Instant, Secret,
     component::Component,
     id::ComponentId,
-    token::{AccessToken, RefreshPolicy, TokenFailure, TokenHealth},
+    token::{AccessToken, RefreshCause, TokenHealth, TokenKey, TokenKind},
 };
-use lingpai_storage::{Db, Lease, LeaseKey};
 use lingpai_wechat::{
     client::{Client, ClientError},
     errcode::Errcode,
 };
-use tokio_util::task::TaskTracker;
 
 pub use lingpai_wechat::call::component::PreAuthCode;
 
-use crate::{Error, Flight, Flights, LeasedWork, Result, Tickets, under_lease};
+use crate::{
+    Error, Result, TicketWatch, Tickets,
+    keeper::{Cured, Hold, Keeper, KeeperBase, Kind, Obtained, Wanted},
+    patience::patiently,
+    reaction::Reaction,
+};
+
+/// How many tickets are tried when WeChat does not take the newest.
+const TRIED_TICKETS: usize = 3;
 
 /// Hands out `component_access_token`s: the stored one while it lives, a new one before it ends.
 #[derive(Debug, Clone)]
 pub struct ComponentTokens {
-    keeper: Arc<Keeper>,
-    flights: Arc<Flights<ComponentId, AccessToken, Error>>,
-}
-
-#[derive(Debug)]
-struct Keeper {
-    db: Db,
-    wechat: Client,
-    tickets: Tickets,
-    clock: SharedClock,
-    policy: RefreshPolicy,
+    keeper: Keeper<ComponentKind>,
 }
 
 impl ComponentTokens {
-    /// A service on `db` that calls `wechat`; refreshes run on `tasks`.
+    /// A service that calls `wechat`.
     #[must_use]
-    pub fn new(db: Db, wechat: Client, clock: SharedClock, tasks: TaskTracker) -> Self {
-        let tickets = Tickets::new(db.clone(), Arc::clone(&clock));
-        let policy = RefreshPolicy::default();
-        let keeper = Arc::new(Keeper { db, wechat, tickets, clock, policy });
-        Self { keeper, flights: Arc::new(Flights::new(tasks)) }
+    pub fn new(base: KeeperBase, wechat: Client) -> Self {
+        let tickets = Tickets::new(base.db.clone(), Arc::clone(&base.clock));
+        let (db, clock) = (base.db.clone(), Arc::clone(&base.clock));
+        let watch = TicketWatch::new(db, wechat.clone(), clock, base.entropy.clone());
+        let kind = ComponentKind { base: base.clone(), wechat, tickets, watch };
+        Self { keeper: Keeper::new(kind, base) }
     }
 
     /// A `component_access_token` that WeChat honours now.
@@ -50,22 +46,14 @@ impl ComponentTokens {
     /// runs in the background. Without a living token the caller waits for the refresh.
     ///
     /// # Errors
-    /// [`Error::TicketMissing`] before the first ticket; otherwise what the refresh failed with.
+    /// [`Error::TicketMissing`] before the first ticket; [`Error::Resting`] after a failure;
+    /// otherwise what the refresh failed with.
     pub async fn get(&self, component: &Component) -> Result<Secret<String>> {
-        let now = self.keeper.clock.now();
-        let stored = self.keeper.db.component_tokens().find(&component.id).await?.token;
-        match stored {
-            Some(token) if token.is_fresh(now, &self.keeper.policy) => Ok(token.value),
-            Some(token) if token.is_alive(now) => {
-                drop(self.refresh(component, None));
-                Ok(token.value)
-            }
-            Some(_) | None => Ok(self.refresh(component, None).await?.value),
-        }
+        Ok(self.keeper.get(component).await?.value)
     }
 
     /// Makes one call with the component's token, and once more with a newer token when WeChat
-    /// says that the first was stale: such a call was not executed.
+    /// says that the first was stale: such a call was not executed. A busy WeChat is asked again.
     ///
     /// # Errors
     /// As [`ComponentTokens::get`], and what the call failed with.
@@ -78,7 +66,7 @@ impl ComponentTokens {
         F: Future<Output = Result<T, ClientError>>,
     {
         let token = self.get(component).await?;
-        match call(token.clone()).await {
+        match patiently(|| call(token.clone())).await {
             Err(error) if error.errcode().is_some_and(Errcode::is_stale_token) => {
                 let newer = self.after_rejection(component, token).await?;
                 Ok(call(newer).await?)
@@ -97,7 +85,16 @@ impl ComponentTokens {
         component: &Component,
         rejected: Secret<String>,
     ) -> Result<Secret<String>> {
-        Ok(self.refresh(component, Some(rejected)).await?.value)
+        Ok(self.keeper.after_rejection(component, rejected).await?.value)
+    }
+
+    /// Gets a new token now, and tells how it stands then.
+    ///
+    /// # Errors
+    /// As [`ComponentTokens::get`].
+    pub async fn renew(&self, component: &Component) -> Result<TokenHealth> {
+        self.keeper.renew(component, RefreshCause::Manual).await?;
+        self.health(component).await
     }
 
     /// A new `pre_auth_code` for one authorization.
@@ -105,20 +102,11 @@ impl ComponentTokens {
     /// # Errors
     /// As [`ComponentTokens::call`].
     pub async fn pre_auth_code(&self, component: &Component) -> Result<PreAuthCode> {
-        let wechat = &self.keeper.wechat;
+        let wechat = &self.keeper.kind().wechat;
         self.call(component, |token| async move {
             wechat.create_preauthcode(&token, &component.appid).await
         })
         .await
-    }
-
-    /// Asks WeChat to push tickets to this component (again).
-    ///
-    /// # Errors
-    /// [`Error::Wechat`] when it refused or could not be reached.
-    pub async fn start_push_ticket(&self, component: &Component) -> Result<()> {
-        let wechat = &self.keeper.wechat;
-        Ok(wechat.start_push_ticket(&component.appid, &component.appsecret).await?)
     }
 
     /// How the component's token stands, without the token.
@@ -126,114 +114,113 @@ impl ComponentTokens {
     /// # Errors
     /// [`Error::Storage`] when the database failed.
     pub async fn health(&self, component: &Component) -> Result<TokenHealth> {
-        let kept = self.keeper.db.component_tokens().find(&component.id).await?;
-        Ok(kept.health(self.keeper.clock.now(), &self.keeper.policy))
+        self.keeper.health(component).await
     }
 
-    /// Joins or starts the refresh. `rejected` is a token that WeChat no longer takes: it is not
-    /// handed out again, and if it is no longer the stored one, nothing is refreshed.
-    fn refresh(
-        &self,
-        component: &Component,
-        rejected: Option<Secret<String>>,
-    ) -> impl Future<Output = Result<AccessToken>> + use<> {
-        let (tokens, component) = (self.clone(), component.clone());
-        let first = tokens.flight(&component, rejected.clone());
-        async move {
-            let token = first.await?;
-            // The flight that was joined may have begun before anybody rejected this token.
-            if rejected.as_ref() == Some(&token.value) {
-                return Ok(tokens.flight(&component, rejected).await?);
-            }
-            Ok(token)
-        }
+    /// Begins to refresh the tokens that are due; returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the claims could not be made.
+    pub async fn run_once(&self) -> Result<usize> {
+        self.keeper.run_once().await
     }
 
-    fn flight(
-        &self,
-        component: &Component,
-        rejected: Option<Secret<String>>,
-    ) -> Flight<AccessToken, Error> {
-        let (keeper, component) = (Arc::clone(&self.keeper), component.clone());
-        self.flights.join(component.id.clone(), || async move {
-            let refresh = Refresh { keeper: &keeper, component: &component, rejected };
-            under_lease(&keeper.db, &refresh).await
-        })
+    /// Waits until no refresh is under way in this process.
+    pub async fn settled(&self) {
+        self.keeper.settled().await;
     }
 }
 
-/// One refresh of one component's token.
-struct Refresh<'a> {
-    keeper: &'a Keeper,
-    component: &'a Component,
-    /// A token that WeChat no longer takes, should it still be the stored one.
-    rejected: Option<Secret<String>>,
+/// How a component's token is got: a ticket and the component's secret are exchanged for it.
+#[derive(Debug)]
+struct ComponentKind {
+    base: KeeperBase,
+    wechat: Client,
+    tickets: Tickets,
+    watch: TicketWatch,
 }
 
-impl LeasedWork for Refresh<'_> {
-    type Outcome = AccessToken;
+impl Kind for ComponentKind {
+    type Owner = Component;
     type Error = Error;
 
-    fn lease_key(&self) -> LeaseKey {
-        LeaseKey::component_token(&self.component.id)
+    const KINDS: &'static [TokenKind] = &[TokenKind::Component];
+
+    fn key(&self, component: &Component) -> TokenKey {
+        TokenKey::Component(component.id.clone())
     }
 
-    async fn outcome(&self) -> Result<Option<AccessToken>> {
-        self.keeper.usable(self.component, self.rejected.as_ref()).await
+    async fn owners(&self, keys: Vec<TokenKey>) -> Result<Vec<Component>> {
+        let mut components = Vec::with_capacity(keys.len());
+        for key in keys {
+            let TokenKey::Component(id) = key else { continue };
+            components.extend(self.component(&id).await?);
+        }
+        Ok(components)
     }
 
-    async fn perform(&self, lease: &Lease) -> Result<AccessToken> {
-        self.keeper.obtain(self.component, lease).await
-    }
-}
-
-impl Keeper {
-    /// The stored token, unless it is due or the one that WeChat rejected.
-    async fn usable(
+    /// The newest ticket is sent; when WeChat does not take it, the ones before it.
+    async fn obtain(
         &self,
         component: &Component,
-        rejected: Option<&Secret<String>>,
-    ) -> Result<Option<AccessToken>> {
-        let stored = self.db.component_tokens().find(&component.id).await?.token;
-        Ok(stored
-            .filter(|token| token.is_fresh(self.clock.now(), &self.policy))
-            .filter(|token| Some(&token.value) != rejected))
+        _: Wanted<'_>,
+        hold: &Hold<'_>,
+    ) -> Result<Obtained> {
+        let tickets = self.tickets.usable(component).await?;
+        let mut refused = Error::TicketMissing { appid: component.appid.clone() };
+        for (tried, ticket) in tickets.iter().take(TRIED_TICKETS).enumerate() {
+            if tried > 0 {
+                hold.on().await?;
+            }
+            let obtained_at = self.base.clock.now();
+            let (appid, secret) = (&component.appid, &component.appsecret);
+            let asked =
+                patiently(|| self.wechat.component_token(appid, secret, &ticket.value)).await;
+            match asked.map_err(Error::from) {
+                Ok(answer) => {
+                    let value = answer.component_access_token;
+                    let token = AccessToken::obtained(value, obtained_at, answer.expires_in);
+                    return Ok(Obtained { token, refresh_token: None });
+                }
+                Err(error) if self.reaction(&error) == Reaction::Ticket => refused = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused)
     }
 
-    /// Exchanges the newest ticket for a token and stores it in the transaction that ends the lease.
-    async fn obtain(&self, component: &Component, lease: &Lease) -> Result<AccessToken> {
-        match self.ask(component).await {
-            Ok(token) => {
-                let tx = self.db.begin().await?;
-                tx.component_tokens().save(&component.id, &token).await?;
-                tx.finish_lease(lease).await?;
-                tx.commit().await?;
-                tracing::info!(
-                    component.appid = %component.appid,
-                    "component_access_token of {} refreshed",
-                    component.appid
-                );
-                Ok(token)
-            }
-            Err(error) => {
-                let failure = TokenFailure { at: self.clock.now(), reason: error.to_string() };
-                let tx = self.db.begin().await?;
-                tx.component_tokens().mark_failed(&component.id, &failure).await?;
-                tx.finish_lease(lease).await?;
-                tx.commit().await?;
-                Err(error)
-            }
+    fn reaction(&self, error: &Error) -> Reaction {
+        match error {
+            Error::TicketMissing { .. } => Reaction::Ticket,
+            error => error.wechat().map_or(Reaction::Pause, Reaction::to),
         }
     }
 
-    async fn ask(&self, component: &Component) -> Result<AccessToken> {
-        let ticket = self.tickets.newest(component).await?;
-        let obtained_at = self.clock.now();
-        let answer = self
-            .wechat
-            .component_token(&component.appid, &component.appsecret, &ticket.value)
-            .await?;
-        let value = answer.component_access_token;
-        Ok(AccessToken::obtained(value, obtained_at, answer.expires_in))
+    /// No ticket of ours is taken: WeChat is asked for a new one, which takes a while to come.
+    async fn cure(&self, component: &Component, error: &Error, _: u32) -> Result<Cured<Component>> {
+        let is_refused = error.wechat().is_some() && self.reaction(error) == Reaction::Ticket;
+        if is_refused && let Err(error) = self.watch.ask(component).await {
+            tracing::warn!(%error, "WeChat could not be asked for a ticket");
+        }
+        Ok(Cured::No)
+    }
+
+    /// A ticket has come since, or there is none to be refused.
+    async fn is_reconsidered(&self, component: &Component, failed_at: Instant) -> Result<bool> {
+        match self.tickets.newest(component).await {
+            Ok(ticket) => Ok(ticket.received_at > failed_at),
+            Err(Error::TicketMissing { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl ComponentKind {
+    async fn component(&self, id: &ComponentId) -> Result<Option<Component>> {
+        match self.base.db.components().get(id).await {
+            Ok(component) => Ok(Some(component)),
+            Err(lingpai_storage::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }

@@ -1,21 +1,21 @@
-//! An authorizer (授权方): one account's grant to one component.
+//! An authorizer (授权方): one account's grant to one component, or an account that is connected by
+//! its own secret.
 
 use crate::{
     Appid, Instant, Secret,
     digest::Digest,
     id::{AuthorizerId, ComponentId, TenantId},
-    token::KeptToken,
+    token::TokenKey,
 };
 
-/// One authorizer. It is bound to a tenant by the `pre_auth_code` that came back in the push.
+/// One authorizer. It is bound to a tenant by the `pre_auth_code` that came back in the push, or by
+/// its secret, which the tenant entered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorizer {
     /// Its id.
     pub id: AuthorizerId,
-    /// The component it granted to.
-    pub component_id: ComponentId,
-    /// That component's appid.
-    pub component_appid: Appid,
+    /// How it is connected.
+    pub connection: Connection,
     /// Its owner; `None` while it is unclaimed.
     pub tenant_id: Option<TenantId>,
     /// The account's appid.
@@ -24,7 +24,7 @@ pub struct Authorizer {
     pub state: AuthorizerState,
     /// Counts the grants of this account: a token of an older one never replaces a newer one's.
     pub generation: i64,
-    /// When the present grant was made, by WeChat's clock.
+    /// When the present grant was made, by WeChat's clock; when it was connected, if by its secret.
     pub granted_at: Instant,
     /// What WeChat tells of the account.
     pub profile: Profile,
@@ -34,6 +34,17 @@ pub struct Authorizer {
     pub created_at: Instant,
     /// When the row last changed.
     pub updated_at: Instant,
+}
+
+impl Authorizer {
+    /// The token with which WeChat is called for it.
+    #[must_use]
+    pub fn token_key(&self) -> TokenKey {
+        match self.connection {
+            Connection::Component { .. } => TokenKey::Authorizer(self.id.clone()),
+            Connection::Secret => TokenKey::Ordinary(self.id.clone()),
+        }
+    }
 }
 
 /// Whether a grant stands.
@@ -84,21 +95,115 @@ impl AuthorizerState {
             Self::Revoked { .. } => Err(InvalidTransition { from: self.as_str(), to: "revoked" }),
         }
     }
+
+    /// WeChat takes no refresh token of it any more, known since `since`.
+    ///
+    /// # Errors
+    /// [`InvalidTransition`] unless the grant stood.
+    pub fn lose(&self, since: Instant) -> Result<Self, InvalidTransition> {
+        match self {
+            Self::Active => Ok(Self::NeedsReauthorization { since }),
+            Self::NeedsReauthorization { .. } | Self::Revoked { .. } => {
+                Err(InvalidTransition { from: self.as_str(), to: "needs_reauthorization" })
+            }
+        }
+    }
+
+    /// A refresh went well after all.
+    ///
+    /// # Errors
+    /// [`InvalidTransition`] unless a new authorization was needed.
+    pub fn recover(&self) -> Result<Self, InvalidTransition> {
+        match self {
+            Self::NeedsReauthorization { .. } => Ok(Self::Active),
+            Self::Active | Self::Revoked { .. } => {
+                Err(InvalidTransition { from: self.as_str(), to: "active" })
+            }
+        }
+    }
 }
 
 /// How an account is connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Connection {
     /// It granted rights to a component.
-    Component,
+    Component {
+        /// The component's id.
+        id: ComponentId,
+        /// The component's appid.
+        appid: Appid,
+    },
+    /// A tenant entered the account's own secret.
+    Secret,
 }
 
 impl Connection {
-    /// As the API writes it.
+    /// As the API and the database write it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Component { .. } => "component",
+            Self::Secret => "secret",
+        }
+    }
+
+    /// The component it granted to, if it did.
+    #[must_use]
+    pub fn component_id(&self) -> Option<&ComponentId> {
+        match self {
+            Self::Component { id, .. } => Some(id),
+            Self::Secret => None,
+        }
+    }
+
+    /// The appid of the component it granted to, if it did.
+    #[must_use]
+    pub fn component_appid(&self) -> Option<&Appid> {
+        match self {
+            Self::Component { appid, .. } => Some(appid),
+            Self::Secret => None,
+        }
+    }
+}
+
+/// What a tenant entered to connect an account by its own secret.
+#[derive(Debug, Clone)]
+pub struct AccountSecret {
+    /// The authorizer it belongs to.
+    pub authorizer_id: AuthorizerId,
+    /// The account's appid.
+    pub appid: Appid,
+    /// The account's secret.
+    pub appsecret: Secret<String>,
+    /// Which of WeChat's two interfaces gives its token.
+    pub token_api: TokenApi,
+    /// 令牌 (Token): signs every push to it; `None` if it gets none.
+    pub push_token: Option<Secret<String>>,
+    /// 消息加解密密钥 (EncodingAESKey): encrypts every push to it; `None` if it gets none.
+    pub encoding_aes_key: Option<Secret<String>>,
+    /// When it was entered.
+    pub created_at: Instant,
+}
+
+/// The two interfaces that give an ordinary `access_token`. They are independent of each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenApi {
+    /// `cgi-bin/stable_token`: others who fetch one get the same.
+    StableToken,
+    /// `cgi-bin/token`: each fetch voids the one before.
+    Token,
+}
+
+impl TokenApi {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::StableToken, Self::Token];
+
+    /// As the API and the database write it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Component => "component",
+            Self::StableToken => "stable_token",
+            Self::Token => "token",
         }
     }
 }
@@ -176,17 +281,6 @@ impl Profile {
     }
 }
 
-/// What is kept to call WeChat for an authorizer.
-#[derive(Debug, Clone)]
-pub struct GrantTokens {
-    /// The grant these belong to.
-    pub generation: i64,
-    /// The access token and how its last refresh went.
-    pub access: KeptToken,
-    /// The refresh token; `None` for an account without API permission.
-    pub refresh_token: Option<Secret<String>>,
-}
-
 /// One refresh token as it was received, for the history that nothing is ever deleted from.
 #[derive(Debug, Clone)]
 pub struct ReceivedRefreshToken {
@@ -243,6 +337,17 @@ impl RefreshTokenSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lost_grant_recovers_and_a_withdrawn_one_does_not() {
+        let at = Instant::UNIX_EPOCH;
+        let lost = AuthorizerState::Active.lose(at).expect("it stood");
+        assert!(lost.lose(at).is_err(), "it is told once");
+        assert_eq!(lost.recover(), Ok(AuthorizerState::Active));
+        let revoked = lost.revoke(at).expect("it was there");
+        assert!(revoked.recover().is_err() && revoked.lose(at).is_err());
+        assert!(AuthorizerState::Active.recover().is_err());
+    }
 
     #[test]
     fn an_empty_field_never_replaces_a_good_one() {

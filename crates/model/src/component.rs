@@ -25,6 +25,32 @@ pub struct Component {
     pub updated_at: Instant,
 }
 
+/// What is watched about a component: its tickets, and how it compares with WeChat's own list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ComponentWatch {
+    /// When WeChat was last asked to push tickets again.
+    pub ticket_asked_at: Option<Instant>,
+    /// Since when tickets are late; `None` while they come.
+    pub ticket_late_since: Option<Instant>,
+    /// The last reconciliation that went to its end.
+    pub reconciliation: Option<Reconciliation>,
+}
+
+/// What a comparison of our authorizers with WeChat's list of accounts brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reconciliation {
+    /// When it began.
+    pub at: Instant,
+    /// How many accounts the list had.
+    pub listed: u32,
+    /// How many of ours got a refresh token back that was missing, or stand again.
+    pub recovered: u32,
+    /// How many nobody knew: they are unclaimed now.
+    pub found: u32,
+    /// How many of ours have withdrawn, as WeChat confirmed.
+    pub withdrawn: u32,
+}
+
 /// One pushed `component_verify_ticket`.
 #[derive(Debug, Clone)]
 pub struct Ticket {

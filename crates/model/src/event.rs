@@ -5,17 +5,17 @@ use crate::{
     id::{EventId, TenantId},
 };
 
-/// One event in a tenant's stream.
+/// One event in a tenant's stream, or in the operator's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Its id.
     pub id: EventId,
-    /// Whose stream it is in.
-    pub tenant_id: TenantId,
-    /// The component the authorizer granted to.
-    pub component_appid: Appid,
-    /// The authorizer it is about.
-    pub authorizer_appid: Appid,
+    /// Whose stream it is in; the operator's if nobody's.
+    pub tenant_id: Option<TenantId>,
+    /// The component it is about, or the one that the authorizer granted to.
+    pub component_appid: Option<Appid>,
+    /// The authorizer it is about, if it is about one.
+    pub authorizer_appid: Option<Appid>,
     /// What happened.
     pub kind: EventKind,
     /// When it happened, by the clock of whoever caused it.
@@ -31,11 +31,21 @@ pub enum EventKind {
     Updated,
     /// An account withdrew its grant.
     Unauthorized,
+    /// WeChat no longer takes an account's refresh token, and none could be recovered.
+    NeedsReauthorization,
+    /// WeChat has stopped pushing tickets to a component.
+    TicketLate,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Authorized, Self::Updated, Self::Unauthorized];
+    pub const ALL: [Self; 5] = [
+        Self::Authorized,
+        Self::Updated,
+        Self::Unauthorized,
+        Self::NeedsReauthorization,
+        Self::TicketLate,
+    ];
 
     /// The event type as tenants read it.
     #[must_use]
@@ -44,6 +54,8 @@ impl EventKind {
             Self::Authorized => "authorizer.authorized",
             Self::Updated => "authorizer.updated",
             Self::Unauthorized => "authorizer.unauthorized",
+            Self::NeedsReauthorization => "authorizer.needs_reauthorization",
+            Self::TicketLate => "component.ticket_late",
         }
     }
 }

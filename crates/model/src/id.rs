@@ -64,12 +64,14 @@ ids! {
     ComponentId = "cmp_";
     /// An authorization: one attempt of an administrator.
     AuthorizationId = "atn_";
-    /// An authorizer: one account's grant to one component.
+    /// An authorizer: one account that is connected here.
     AuthorizerId = "aut_";
     /// A push that WeChat sent and we keep.
     PushId = "psh_";
     /// An event: something that happened, in our words.
     EventId = "evt_";
+    /// A web OAuth token of one fan.
+    WebTokenId = "wot_";
 }
 
 fn new_ulid(at: Instant, entropy: &Entropy) -> String {

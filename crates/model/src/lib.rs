@@ -15,6 +15,7 @@ pub mod page;
 pub mod push;
 pub mod tenant;
 pub mod token;
+pub mod web_token;
 
 pub use lingpai_wechat::{
     id::{Appid, InvalidAppid},

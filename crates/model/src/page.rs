@@ -33,6 +33,12 @@ impl PageRequest {
         Self { after: None, limit: MAX_LIMIT }
     }
 
+    /// The request for the page that begins at `next`, as long as this one.
+    #[must_use]
+    pub fn following(&self, next: Cursor) -> Self {
+        Self { after: Some(next), limit: self.limit }
+    }
+
     /// At most this many rows.
     #[must_use]
     pub fn limit(&self) -> u64 {

@@ -3,7 +3,7 @@
 use crate::{
     Appid, Instant, Secret,
     digest::Digest,
-    id::{ComponentId, PushId},
+    id::{AuthorizerId, ComponentId, PushId},
 };
 
 /// A verified, decrypted push on its way into the database.
@@ -98,4 +98,31 @@ pub struct Push {
     pub lease_epoch: i64,
     /// When it reached us.
     pub received_at: Instant,
+}
+
+/// A verified, decrypted push of a message or event on its way into the database.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// Its id.
+    pub id: PushId,
+    /// The account it was sent to.
+    pub authorizer_id: AuthorizerId,
+    /// Recognises WeChat's repetition of the same message.
+    pub dedupe: Digest,
+    /// The decrypted message, byte for byte.
+    pub payload: Secret<Vec<u8>>,
+    /// Whether it could be read; one that could not is kept raw until somebody looked.
+    pub is_readable: bool,
+    /// `CreateTime` inside the message; when it was received if it has none.
+    pub issued_at: Instant,
+    /// When it reached us.
+    pub received_at: Instant,
+}
+
+impl NewMessage {
+    /// How far it got.
+    #[must_use]
+    pub fn state(&self) -> PushState {
+        if self.is_readable { PushState::Kept } else { PushState::Quarantined }
+    }
 }

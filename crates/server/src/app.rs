@@ -6,12 +6,13 @@ use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use lingpai_api::{ApiSettings, MetricsPage, NotReady, Readiness, Services};
 use lingpai_authorizer::{
-    AuthorizationUrls, Authorizations, AuthorizerTokens, Authorizers, Grants, Proxy,
+    Accounts, AuthorizationUrls, Authorizations, AuthorizerTokens, Authorizers, Grants, Proxy,
+    Reconciliations, WebTokens,
 };
-use lingpai_callback::{ComponentPushes, Processor};
-use lingpai_component_token::{ComponentTokens, Components, Tickets};
+use lingpai_callback::{AccountPushes, ComponentPushes, Processor};
+use lingpai_component_token::{ComponentTokens, Components, KeeperBase, TicketWatch, Tickets};
 use lingpai_model::clock::{Entropy, SharedClock};
-use lingpai_storage::Db;
+use lingpai_storage::{DatabaseClock, Db};
 use lingpai_tenant::{ApiKeys, Operators, RedirectUris, Tenants};
 use lingpai_wechat::client::{Client, ClientConfig};
 use poem::{Endpoint, EndpointExt as _, Response, Route, endpoint::BoxEndpoint, get};
@@ -22,12 +23,13 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use crate::crank::Crank;
 use crate::{
+    crank::Loops,
     database,
     lifecycle::{self, Limits},
     settings::Settings,
     telemetry::Figures,
-    workers::{Pace, Worker},
 };
 
 /// How long a push may take from its first byte to our answer: WeChat gives up after five seconds
@@ -36,6 +38,9 @@ const PUSH_BUDGET: Duration = Duration::from_millis(3500);
 
 /// How long the answer of a call to WeChat may take to be stored.
 const STORING_TIME: Duration = Duration::from_secs(2);
+
+/// How often our clock is set by the database's.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long the database may take to close.
 const CLOSING_TIME: Duration = Duration::from_secs(5);
@@ -61,8 +66,7 @@ pub struct App {
     settings: Settings,
     db: Db,
     endpoint: BoxEndpoint<'static, Response>,
-    processor: Processor,
-    grants: Grants,
+    crank: Crank,
     operators: Operators,
     /// Wakes the processor when a push was recorded.
     recorded: Arc<Notify>,
@@ -71,25 +75,8 @@ pub struct App {
     /// How long a call to WeChat and storing its answer may take.
     job_time: Duration,
     entropy: Entropy,
-}
-
-/// What the workers do, one turn at a time: for tests, which start no workers.
-#[derive(Debug, Clone)]
-pub struct Crank {
-    processor: Processor,
-    grants: Grants,
-}
-
-impl Crank {
-    /// Acts on recorded pushes and continues open exchanges; returns how many there were.
-    ///
-    /// # Errors
-    /// As the workers' turns fail.
-    pub async fn turn(&self) -> anyhow::Result<usize> {
-        let pushes = self.processor.run_once().await?;
-        let exchanges = self.grants.run_once().await?;
-        Ok(pushes + exchanges)
-    }
+    /// The clock that has to be set by the database's from time to time, if it is that one.
+    database_clock: Option<Arc<DatabaseClock>>,
 }
 
 impl std::fmt::Debug for App {
@@ -99,16 +86,37 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    /// Opens the database and makes every service.
+    /// Opens the database and makes every service. They go by the database's clock, which all
+    /// instances share.
     ///
     /// # Errors
     /// As [`database::open`], or the client towards WeChat cannot be made.
+    pub async fn open(settings: Settings, entropy: Entropy) -> anyhow::Result<Self> {
+        let db = database::open(&settings, &entropy).await?;
+        let clock = DatabaseClock::of(&db).await?;
+        let app = Self::assemble(settings, db, clock.clone(), entropy)?;
+        Ok(Self { database_clock: Some(clock), ..app })
+    }
+
+    /// As [`App::open`], by another clock: for tests, which hold it.
+    ///
+    /// # Errors
+    /// As [`App::open`].
     pub async fn build(
         settings: Settings,
         clock: SharedClock,
         entropy: Entropy,
     ) -> anyhow::Result<Self> {
         let db = database::open(&settings, &entropy).await?;
+        Self::assemble(settings, db, clock, entropy)
+    }
+
+    fn assemble(
+        settings: Settings,
+        db: Db,
+        clock: SharedClock,
+        entropy: Entropy,
+    ) -> anyhow::Result<Self> {
         let api_url = settings.wechat.api_url.clone();
         let calls = ClientConfig { api_url, ..ClientConfig::default() };
         let job_time = calls.call_timeout + STORING_TIME;
@@ -116,28 +124,27 @@ impl App {
             .context("the client towards WeChat cannot be made; are CA certificates installed?")?;
         let (tasks, recorded) = (TaskTracker::new(), Arc::new(Notify::new()));
         let base = Base { settings: &settings, db: &db, wechat, clock, entropy: &entropy };
-        let (services, grants) = base.services(&tasks, &recorded);
+        let (services, crank) = base.services(&tasks, &recorded);
         let operators = services.operators.clone();
         let endpoint = lingpai_api::routes(services, &api_settings(&settings)).boxed();
-        let processor = Processor::new(db.clone(), grants.clone());
         Ok(Self {
             settings,
             db,
             endpoint,
-            processor,
-            grants,
+            crank,
             operators,
             recorded,
             tasks,
             job_time,
             entropy,
+            database_clock: None,
         })
     }
 
     /// What the workers do, to be done by hand.
     #[must_use]
     pub fn crank(&self) -> Crank {
-        Crank { processor: self.processor.clone(), grants: self.grants.clone() }
+        self.crank.clone()
     }
 
     /// Creates operators and their keys: what `operator-key create` does.
@@ -166,9 +173,13 @@ impl App {
         let public = listen("server.listen", roles.serves.then_some(server.listen)).await?;
         let own = listen("metrics.listen", self.settings.metrics.listen).await?;
         if roles.works {
-            self.start_workers(&stop);
+            let (recorded, entropy) = (Arc::clone(&self.recorded), self.entropy.clone());
+            self.crank.start(&Loops { recorded, entropy, tasks: &self.tasks, stop: &stop });
         }
-        let Self { db, endpoint, tasks, job_time, .. } = self;
+        let Self { db, endpoint, tasks, job_time, database_clock, .. } = self;
+        if let Some(clock) = database_clock {
+            tasks.spawn(keep_time(clock, db.clone(), stop.clone()));
+        }
         let (figures, stopped) = (Figures::of_process(), stop.clone());
         tasks.spawn(async move { figures.keep_up(stopped).await });
         let own_page = Route::new().at("/metrics", get(metrics_page()));
@@ -180,28 +191,14 @@ impl App {
         drain(db, tasks, drained_by(stopping + limits.shutdown_grace, job_time)).await;
         Ok(())
     }
+}
 
-    fn start_workers(&self, stop: &CancellationToken) {
-        let worker = |name, wake| Worker {
-            name,
-            pace: Pace::default(),
-            wake,
-            entropy: self.entropy.clone(),
-            tasks: self.tasks.clone(),
-        };
-        let processor = self.processor.clone();
-        let turn = move || {
-            let processor = processor.clone();
-            async move { processor.run_once().await }
-        };
-        let pushes = worker("pushes", Arc::clone(&self.recorded));
-        self.tasks.spawn(pushes.run(stop.clone(), turn));
-        let grants = self.grants.clone();
-        let turn = move || {
-            let grants = grants.clone();
-            async move { grants.run_once().await }
-        };
-        self.tasks.spawn(worker("grants", Arc::default()).run(stop.clone(), turn));
+/// Sets `clock` by the database's from time to time, until `stop`.
+async fn keep_time(clock: Arc<DatabaseClock>, db: Db, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(CLOCK_INTERVAL)).await.is_some() {
+        if let Err(error) = clock.set_by(&db).await {
+            tracing::warn!(%error, "the database's clock cannot be read; ours goes on by itself");
+        }
     }
 }
 
@@ -215,43 +212,75 @@ struct Base<'a> {
 }
 
 impl Base<'_> {
-    fn services(&self, tasks: &TaskTracker, recorded: &Arc<Notify>) -> (Services, Grants) {
+    fn services(&self, tasks: &TaskTracker, recorded: &Arc<Notify>) -> (Services, Crank) {
         let (db, clock, entropy) =
             (|| self.db.clone(), || self.clock.clone(), || self.entropy.clone());
-        let (wechat, tasks) = (|| self.wechat.clone(), || tasks.clone());
+        let (wechat, keeper) = (|| self.wechat.clone(), || self.keeper(tasks));
         let tickets = Tickets::new(db(), clock());
-        let component_tokens = ComponentTokens::new(db(), wechat(), clock(), tasks());
-        let grants =
-            Grants::new(db(), wechat(), component_tokens.clone(), (clock(), entropy()), tasks());
-        let authorizer_tokens =
-            AuthorizerTokens::new(db(), wechat(), component_tokens.clone(), clock(), tasks());
+        let ticket_watch = TicketWatch::new(db(), wechat(), clock(), entropy());
+        let component_tokens = ComponentTokens::new(keeper(), wechat());
+        let components = || component_tokens.clone();
+        let grants = Grants::new(db(), wechat(), components(), (clock(), entropy()), tasks.clone());
+        let reconciliations =
+            Reconciliations::new(keeper(), wechat(), components(), grants.clone());
+        let authorizer_tokens = AuthorizerTokens::new(
+            keeper(),
+            wechat(),
+            components(),
+            grants.clone(),
+            reconciliations.clone(),
+        );
         let authorizations = Authorizations::new(
             db(),
-            component_tokens.clone(),
+            components(),
             grants.clone(),
             (clock(), entropy()),
             self.urls(),
         );
         let component_pushes =
             ComponentPushes::new(db(), tickets.clone(), (clock(), entropy()), Arc::clone(recorded));
+        let web_tokens = WebTokens::new(keeper(), wechat(), components());
         let services = Services {
             components: Components::new(db(), clock(), entropy()),
             tickets,
-            component_tokens,
+            ticket_watch: ticket_watch.clone(),
+            component_tokens: components(),
+            reconciliations: reconciliations.clone(),
             authorizations,
-            authorizers: Authorizers::new(db(), clock()),
-            proxy: Proxy::new(db(), wechat(), authorizer_tokens),
+            authorizers: Authorizers::new(db(), authorizer_tokens.clone()),
+            accounts: Accounts::new(keeper(), wechat()),
+            proxy: Proxy::new(db(), wechat(), authorizer_tokens.clone()),
             tenants: Tenants::new(db(), clock(), entropy()),
             api_keys: ApiKeys::new(db(), clock(), entropy()),
             operators: Operators::new(db(), clock(), entropy()),
             redirect_uris: RedirectUris::new(db(), clock()),
             component_pushes,
+            account_pushes: AccountPushes::new(db(), web_tokens, (clock(), entropy())),
             readiness: readiness(db()),
             metrics: metrics_page(),
             clock: clock(),
             entropy: entropy(),
         };
-        (services, grants)
+        let processor = Processor::new(db(), grants.clone());
+        let crank = Crank {
+            processor,
+            grants,
+            component_tokens,
+            authorizer_tokens,
+            ticket_watch,
+            reconciliations,
+        };
+        (services, crank)
+    }
+
+    fn keeper(&self, tasks: &TaskTracker) -> KeeperBase {
+        KeeperBase {
+            db: self.db.clone(),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            limits: self.settings.tokens.limits,
+            tasks: tasks.clone(),
+        }
     }
 
     fn urls(&self) -> AuthorizationUrls {

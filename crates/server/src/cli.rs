@@ -165,10 +165,9 @@ fn on_runtime(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow
 /// `serve` and `worker`: stay until a signal says otherwise.
 async fn stay(settings: Settings, roles: Roles) -> anyhow::Result<ExitCode> {
     telemetry::install_log(settings.log)?;
-    let clock: SharedClock = Arc::new(SystemClock);
     let stop = CancellationToken::new();
     let running = async {
-        let app = App::build(settings, clock, Entropy::system()).await?;
+        let app = App::open(settings, Entropy::system()).await?;
         app.run(roles, stop.clone()).await
     };
     tokio::select! {

@@ -2,11 +2,13 @@
 
 use std::{fmt, time::Duration};
 
+use lingpai_component_token::TICKET_LATE_AFTER;
 use lingpai_model::{
     Instant,
     clock::{Entropy, SharedClock},
     component::Component,
     page::PageRequest,
+    token::{TokenFailure, TokenKey},
 };
 use lingpai_storage::Db;
 use tokio::net::TcpStream;
@@ -20,9 +22,6 @@ use crate::{
 
 /// How far our clock may be from the database's before anything suffers.
 const CLOCK_TOLERANCE: chrono::Duration = chrono::Duration::seconds(5);
-
-/// WeChat pushes a ticket every ten minutes; after three missed ones something is wrong.
-const TICKET_LATE: chrono::Duration = chrono::Duration::minutes(30);
 
 /// How long WeChat may take to accept a connection.
 const REACH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -104,7 +103,7 @@ pub async fn examine(settings: &Settings, clock: &SharedClock, entropy: &Entropy
             findings.push(clocks(&db, clock.now()).await);
             if is_current {
                 findings.push(key_fits(settings, &db, &key).await);
-                findings.extend(tickets(settings, &db, clock.now()).await);
+                findings.extend(components(settings, &db).await);
             }
             db.close().await;
         }
@@ -215,9 +214,14 @@ async fn clocks(db: &Db, ours: Instant) -> Finding {
     }
 }
 
-async fn tickets(settings: &Settings, db: &Db, now: Instant) -> Vec<Finding> {
+/// Tickets and tokens of every component, by the database's clock: by it they are kept.
+async fn components(settings: &Settings, db: &Db) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut request = PageRequest::first();
+    let Ok(now) = db.now().await else {
+        // That the clock cannot be read was said before.
+        return findings;
+    };
     loop {
         let page = match db.components().list(&request).await {
             Ok(page) => page,
@@ -229,9 +233,10 @@ async fn tickets(settings: &Settings, db: &Db, now: Instant) -> Vec<Finding> {
         };
         for component in &page.items {
             findings.push(ticket(settings, db, component, now).await);
+            findings.push(component_token(db, component, now).await);
         }
         match page.next {
-            Some(next) => request.after = Some(next),
+            Some(next) => request = request.following(next),
             None => break,
         }
     }
@@ -256,7 +261,7 @@ async fn ticket(settings: &Settings, db: &Db, component: &Component, now: Instan
         Ok(Some(ticket)) => {
             let age = now - ticket.received_at;
             let seen = format!("the newest came {} s ago", age.num_seconds());
-            if age <= TICKET_LATE {
+            if age <= TICKET_LATE_AFTER {
                 Finding::ok(&subject, seen)
             } else {
                 Finding::fail(&subject, format!("{seen}, WeChat sends one every 600 s"), step)
@@ -265,6 +270,42 @@ async fn ticket(settings: &Settings, db: &Db, component: &Component, now: Instan
         Ok(None) => Finding::fail(&subject, "none came yet", step),
         Err(error) => Finding::fail(&subject, error.to_string(), "look at the database's own log"),
     }
+}
+
+async fn component_token(db: &Db, component: &Component, now: Instant) -> Finding {
+    let subject = format!("component_access_token of {}", component.appid);
+    let kept = match db.tokens().find(&TokenKey::Component(component.id.clone())).await {
+        Ok(kept) => kept,
+        Err(error) => {
+            return Finding::fail(&subject, error.to_string(), "look at the database's own log");
+        }
+    };
+    let failure = kept.as_ref().and_then(|kept| kept.failure.as_ref());
+    let ends = kept.as_ref().and_then(|kept| kept.token.as_ref()).map(|token| token.expires_at);
+    match (ends.filter(|ends| now < *ends), failure) {
+        (Some(ends), None) => Finding::ok(&subject, format!("good until {ends}")),
+        (Some(ends), Some(failure)) => {
+            let seen = format!("good until {ends}, but {}", failed(failure));
+            Finding::warn(&subject, seen, TOKEN_STEP)
+        }
+        (None, Some(failure)) => {
+            Finding::fail(&subject, format!("none is good, and {}", failed(failure)), TOKEN_STEP)
+        }
+        (None, None) => Finding::warn(
+            &subject,
+            "none is good now",
+            "nothing, if none was needed yet: it is got as soon as a ticket is here",
+        ),
+    }
+}
+
+/// What helps in most cases when a component's token cannot be refreshed.
+const TOKEN_STEP: &str = "compare appid, secret and white list with the open platform's console; \
+                          POST /admin/v1/components/{appid}/token-refresh tries at once";
+
+fn failed(failure: &TokenFailure) -> String {
+    let TokenFailure { at, reason, in_a_row } = failure;
+    format!("the last {in_a_row} refreshes failed, the latest at {at}: {reason}")
 }
 
 async fn upstream(url: &Url) -> Finding {

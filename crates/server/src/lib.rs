@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod cli;
+mod crank;
 pub mod database;
 pub mod doctor;
 pub mod lifecycle;

@@ -13,6 +13,7 @@ mod metrics;
 mod reader;
 mod secrets;
 mod server;
+mod tokens;
 mod wechat;
 
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -27,6 +28,7 @@ pub use self::{
     metrics::Metrics,
     secrets::{MasterKeySource, Secrets},
     server::Server,
+    tokens::Tokens,
     wechat::{Wechat, is_loopback},
 };
 use self::{
@@ -45,6 +47,8 @@ pub struct Settings {
     pub secrets: Secrets,
     /// Which WeChat to talk to.
     pub wechat: Wechat,
+    /// How fast tokens are refreshed.
+    pub tokens: Tokens,
     /// Where the figures are served.
     pub metrics: Metrics,
     /// How much is told.
@@ -71,14 +75,19 @@ impl Settings {
         let database = Database::read(&mut reader);
         let secrets = Secrets::read(&mut reader);
         let wechat = Wechat::read(&mut reader, server.as_ref().map(|server| &server.public_url));
+        let tokens = Tokens::read(&mut reader);
         let metrics = Metrics::read(&mut reader);
         let log = Log::read(&mut reader);
         let faults = reader.finish();
-        match (server, database, secrets, wechat, log) {
-            (Some(server), Some(database), Some(secrets), Some(wechat), Some(log))
-                if faults.is_empty() =>
-            {
-                Ok(Self { server, database, secrets, wechat, metrics, log })
+        match (server, database, secrets, wechat, (tokens, log)) {
+            (
+                Some(server),
+                Some(database),
+                Some(secrets),
+                Some(wechat),
+                (Some(tokens), Some(log)),
+            ) if faults.is_empty() => {
+                Ok(Self { server, database, secrets, wechat, tokens, metrics, log })
             }
             _ => Err(faults),
         }

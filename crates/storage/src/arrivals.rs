@@ -12,7 +12,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lingpai_model::{component::Ticket, push::NewPush};
+use lingpai_model::{
+    component::Ticket,
+    push::{NewMessage, NewPush},
+};
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -21,7 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     db::{Handle, Store},
-    entity::{component_tickets, pushes},
+    entity::{component_tickets, message_pushes, pushes},
     error::{Error, Result, cause, lost},
     repo,
     seal::KeyRing,
@@ -41,8 +44,10 @@ const QUEUE: usize = 1024;
 pub enum Arrival {
     /// A `component_verify_ticket`.
     Ticket(Ticket),
-    /// Any other push.
+    /// Any other push to a component.
     Push(NewPush),
+    /// A message or event of an account.
+    Message(NewMessage),
 }
 
 /// An arrival as a row, sealed by its caller so that sealing is not done in line.
@@ -50,6 +55,7 @@ pub enum Arrival {
 pub(crate) enum Row {
     Ticket(component_tickets::Model),
     Push(pushes::Model),
+    Message(message_pushes::Model),
 }
 
 impl Arrival {
@@ -57,6 +63,7 @@ impl Arrival {
         match self {
             Self::Ticket(ticket) => Row::Ticket(repo::tickets::row(keys, ticket)),
             Self::Push(push) => Row::Push(repo::pushes::row(keys, push)),
+            Self::Message(message) => Row::Message(repo::message_pushes::row(keys, message)),
         }
     }
 }
@@ -67,6 +74,7 @@ impl Row {
         match self {
             Self::Ticket(ticket) => ticket.value_sealed.len(),
             Self::Push(push) => push.payload_sealed.len(),
+            Self::Message(message) => message.payload_sealed.len(),
         }
     }
 }
@@ -176,12 +184,12 @@ fn gather(first: Waiting, waiting: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting>
 
 /// Writes `rows` in one transaction.
 async fn commit(store: &Store, rows: Vec<Row>) -> Result<()> {
-    let mut tickets = Vec::new();
-    let mut pushes = Vec::new();
+    let (mut tickets, mut pushes, mut messages) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         match row {
             Row::Ticket(ticket) => tickets.push(ticket),
             Row::Push(push) => pushes.push(push),
+            Row::Message(message) => messages.push(message),
         }
     }
     let tx = store.begin().await?;
@@ -192,6 +200,9 @@ async fn commit(store: &Store, rows: Vec<Row>) -> Result<()> {
         }
         if !pushes.is_empty() {
             repo::pushes::save(&at, pushes).await?;
+        }
+        if !messages.is_empty() {
+            repo::message_pushes::save(&at, messages).await?;
         }
     }
     tx.commit().await.map_err(|error| Error::CommitUnknown { source: cause(&error) })

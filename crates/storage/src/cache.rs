@@ -16,10 +16,11 @@ use std::{
 use lingpai_model::{
     Appid,
     api_key::ApiKey,
-    authorizer::{Authorizer, GrantTokens},
+    authorizer::{AccountSecret, Authorizer},
     caller::TenantScope,
     component::Component,
-    id::{ApiKeyId, AuthorizerId, TenantId},
+    id::{ApiKeyId, TenantId},
+    token::{KeptToken, TokenKey},
 };
 
 use crate::{
@@ -38,7 +39,8 @@ pub(crate) enum Changed {
     ApiKey(ApiKeyId),
     Component(Appid),
     Authorizer(TenantId, Appid),
-    AuthorizerTokens(AuthorizerId),
+    Token(TokenKey),
+    AccountSecret(Appid),
 }
 
 /// Whose authorizer: one tenant's entry never answers another's question.
@@ -50,7 +52,8 @@ pub(crate) struct Caches {
     api_keys: Cache<ApiKeyId, ApiKey>,
     components: Cache<Appid, Component>,
     authorizers: Cache<Owned, Authorizer>,
-    authorizer_tokens: Cache<AuthorizerId, GrantTokens>,
+    tokens: Cache<TokenKey, KeptToken>,
+    account_secrets: Cache<Appid, AccountSecret>,
 }
 
 impl Caches {
@@ -59,7 +62,8 @@ impl Caches {
             api_keys: Cache::new(),
             components: Cache::new(),
             authorizers: Cache::new(),
-            authorizer_tokens: Cache::new(),
+            tokens: Cache::new(),
+            account_secrets: Cache::new(),
         }
     }
 
@@ -72,7 +76,8 @@ impl Caches {
                 Changed::Authorizer(tenant, appid) => {
                     self.authorizers.forget(&Owned(tenant.clone(), appid.clone())).await;
                 }
-                Changed::AuthorizerTokens(id) => self.authorizer_tokens.forget(id).await,
+                Changed::Token(key) => self.tokens.forget(key).await,
+                Changed::AccountSecret(appid) => self.account_secrets.forget(appid).await,
             }
         }
     }
@@ -118,17 +123,27 @@ impl Db {
         found.ok_or_else(|| Error::not_found("authorizer", appid))
     }
 
-    /// An authorizer's tokens; at most seconds old where another process changed them. Judge the
-    /// access token by its own end.
+    /// The secret of the account with this appid; at most seconds old where another process changed
+    /// it.
     ///
     /// # Errors
-    /// As [`crate::repo::AuthorizerTokenRepo::system_find`].
-    pub async fn cached_authorizer_tokens(
-        &self,
-        id: &AuthorizerId,
-    ) -> Result<Option<Arc<GrantTokens>>> {
-        let load = async { self.authorizer_tokens().system_find(id).await };
-        self.caches().authorizer_tokens.get(id.clone(), load).await
+    /// As [`crate::repo::AccountSecretRepo::system_find`].
+    pub async fn cached_account_secret(&self, appid: &Appid) -> Result<Option<Arc<AccountSecret>>> {
+        let load = async { self.account_secrets().system_find(appid).await };
+        self.caches().account_secrets.get(appid.clone(), load).await
+    }
+
+    /// A kept token without the history of its refreshes; at most seconds old where another process
+    /// changed it. Judge the token by its own end.
+    ///
+    /// # Errors
+    /// As [`crate::repo::TokenRepo::find`].
+    pub async fn cached_token(&self, key: &TokenKey) -> Result<Option<Arc<KeptToken>>> {
+        let load = async {
+            let kept = self.tokens().find(key).await?;
+            Ok(kept.map(|kept| KeptToken { refreshes: Vec::new(), ..kept }))
+        };
+        self.caches().tokens.get(key.clone(), load).await
     }
 }
 

@@ -187,18 +187,42 @@ impl Db {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn take_lease(&self, key: &LeaseKey, ttl: Duration) -> Result<Option<Lease>> {
+        let (key, store) = (key.clone(), self.0.store.clone());
+        let take = async move { lease::take(&store.writing(), &key, ttl).await };
+        let store = self.0.store.clone();
+        let give_back =
+            async move |lease: Lease| lease::give_back(&store.writing(), &lease).await.map(drop);
+        self.take("take a lease", take, give_back).await
+    }
+
+    /// Takes something that has to be given back if the caller is dropped before it is told.
+    pub(crate) async fn take<L: Send + 'static, Back>(
+        &self,
+        what: &'static str,
+        take: impl Future<Output = Result<Option<L>>> + Send + 'static,
+        give_back: impl FnOnce(L) -> Back + Send + 'static,
+    ) -> Result<Option<L>>
+    where
+        Back: Future<Output = Result<()>> + Send,
+    {
         let (tell, told) = oneshot::channel();
-        let (store, key) = (self.0.store.clone(), key.clone());
         self.0.background.spawn(async move {
-            let outcome = lease::take(&store.writing(), &key, ttl).await;
-            if let Err(Ok(Some(unwanted))) = tell.send(outcome)
-                && let Err(error) = lease::give_back(&store.writing(), &unwanted).await
+            if let Err(Ok(Some(unwanted))) = tell.send(take.await)
+                && let Err(error) = give_back(unwanted).await
             {
                 tracing::warn!(%error, "a lease that nobody waited for runs to its end");
             }
         });
-        told.await
-            .map_err(|lost| Error::Unavailable { what: "take a lease", source: Arc::new(lost) })?
+        told.await.map_err(|lost| Error::Unavailable { what, source: Arc::new(lost) })?
+    }
+
+    /// Holds a lease for another `ttl` from now.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] when it was lost meanwhile: nothing may be done under it any more.
+    /// [`Error::Unavailable`].
+    pub async fn renew_lease(&self, lease: &Lease, ttl: Duration) -> Result<()> {
+        lease::renew(&self.0.store.writing(), lease, ttl).await
     }
 
     /// Gives a lease back without having written anything under it. One that was lost meanwhile
@@ -225,6 +249,10 @@ impl Db {
 
     pub(crate) fn handle(&self) -> Handle<'_> {
         self.0.store.reading()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
     }
 
     pub(crate) fn keys(&self) -> &KeyRing {

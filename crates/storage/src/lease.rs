@@ -6,10 +6,7 @@
 
 use std::time::Duration;
 
-use lingpai_model::{
-    digest::Digest,
-    id::{AuthorizerId, ComponentId},
-};
+use lingpai_model::{digest::Digest, id::ComponentId};
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, ExprTrait as _, IntoActiveModel as _, QueryFilter as _,
     sea_query::Expr,
@@ -26,22 +23,16 @@ use crate::{
 pub struct LeaseKey(String);
 
 impl LeaseKey {
-    /// Refreshing one component's `component_access_token`.
-    #[must_use]
-    pub fn component_token(component: &ComponentId) -> Self {
-        Self(format!("component-token/{component}"))
-    }
-
-    /// Refreshing one authorizer's tokens.
-    #[must_use]
-    pub fn authorizer_tokens(authorizer: &AuthorizerId) -> Self {
-        Self(format!("authorizer-tokens/{authorizer}"))
-    }
-
     /// Exchanging one authorization code.
     #[must_use]
     pub fn exchange(key: &Digest) -> Self {
         Self(format!("exchange/{}", key.to_hex()))
+    }
+
+    /// Comparing a component's authorizers with WeChat's list.
+    #[must_use]
+    pub fn reconciliation(component: &ComponentId) -> Self {
+        Self(format!("reconciliation/{component}"))
     }
 }
 
@@ -87,6 +78,21 @@ async fn take_first(at: &Handle<'_>, key: &LeaseKey, ttl: Duration) -> Result<Op
     match inserted {
         Err(error) if !is_duplicate(&error) => Err(at.failed("make a lease")(error)),
         Ok(_) | Err(_) => Box::pin(take(at, key, ttl)).await,
+    }
+}
+
+/// Holds the lease for another `ttl`, if it is still the same holder's.
+pub(crate) async fn renew(at: &Handle<'_>, lease: &Lease, ttl: Duration) -> Result<()> {
+    let updated = leases::Entity::update_many()
+        .col_expr(leases::Column::LeasedUntil, at.now().add(millis(ttl)))
+        .filter(leases::Column::Name.eq(&lease.key.0))
+        .filter(leases::Column::LeaseEpoch.eq(lease.epoch))
+        .exec(&at.conn)
+        .await
+        .map_err(at.failed("renew a lease"))?;
+    match updated.rows_affected {
+        1 => Ok(()),
+        _ => Err(Error::Fenced { key: lease.key.to_string() }),
     }
 }
 

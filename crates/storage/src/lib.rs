@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod cache;
+mod clock;
 mod db;
 mod entity;
 mod error;
@@ -13,9 +14,10 @@ pub mod testing;
 
 pub use self::{
     arrivals::Arrival,
+    clock::DatabaseClock,
     db::{DatabaseConfig, Db, Durability, Tx},
     error::{Error, Result, Source},
     lease::{Lease, LeaseKey},
-    repo::AuthorizerFilter,
+    repo::{AuthorizerFilter, LeasedToken, TokenLease},
     seal::{KeyRing, KeyRingError},
 };

@@ -3,38 +3,38 @@
 //! Each is reached as `db.tickets()` to read outside a transaction, or as `tx.tickets()` to read
 //! and write inside one. Writing methods exist only on the latter.
 
+mod account_secrets;
 mod api_keys;
 mod authorizations;
-mod authorizer_tokens;
 mod authorizers;
-mod component_tokens;
 mod components;
 mod events;
 mod exchanges;
+pub(crate) mod message_pushes;
 mod operators;
 pub(crate) mod pushes;
 mod redirect_uris;
 mod refresh_tokens;
 mod tenants;
 pub(crate) mod tickets;
+mod tokens;
+mod web_tokens;
 
 use std::{
     collections::{BTreeSet, HashSet},
     marker::PhantomData,
 };
 
-use lingpai_model::{
-    Appid, Instant, Secret,
-    digest::Digest,
-    page::PageRequest,
-    token::{AccessToken, KeptToken, TokenFailure},
-};
+use lingpai_model::{Appid, Instant, digest::Digest, page::PageRequest};
 use sea_orm::{
     ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     Select, sea_query::OnConflict,
 };
 
-pub use self::authorizers::AuthorizerFilter;
+pub use self::{
+    authorizers::AuthorizerFilter,
+    tokens::{LeasedToken, TokenLease},
+};
 use crate::{
     db::{Db, Handle, Tx},
     error::{Error, Result},
@@ -85,8 +85,8 @@ repositories! {
     components: ComponentRepo;
     /// The last tickets of each component.
     tickets: TicketRepo;
-    /// The present `component_access_token` of each component.
-    component_tokens: ComponentTokenRepo;
+    /// Every token that is kept alive.
+    tokens: TokenRepo;
     /// Tenants.
     tenants: TenantRepo;
     /// API keys of tenants.
@@ -97,8 +97,10 @@ repositories! {
     authorizations: AuthorizationRepo;
     /// Authorizers.
     authorizers: AuthorizerRepo;
-    /// The present tokens of each authorizer.
-    authorizer_tokens: AuthorizerTokenRepo;
+    /// The secrets of accounts that are connected by their own.
+    account_secrets: AccountSecretRepo;
+    /// Whose web OAuth tokens there are.
+    web_tokens: WebTokenRepo;
     /// The history of every refresh token ever received.
     refresh_tokens: RefreshTokenRepo;
     /// Where tenants' administrators and fans may be sent.
@@ -236,36 +238,6 @@ impl Reader<'_> {
 
     fn count(&self, number: i64) -> Result<u32> {
         self.parsed(u32::try_from(number))
-    }
-}
-
-/// The columns that keep a token and its health, in whichever table they stand.
-struct KeptColumns {
-    token: Option<Secret<String>>,
-    expires_at: Option<i64>,
-    obtained_at: Option<i64>,
-    failed_at: Option<i64>,
-    failure_reason: Option<String>,
-}
-
-impl KeptColumns {
-    fn read(self, read: &Reader<'_>) -> Result<KeptToken> {
-        let token = match self.token {
-            None => None,
-            Some(value) => Some(AccessToken {
-                value,
-                expires_at: read.instant(read.present(self.expires_at)?)?,
-                obtained_at: read.instant(read.present(self.obtained_at)?)?,
-            }),
-        };
-        let failure = match self.failed_at {
-            None => None,
-            Some(at) => Some(TokenFailure {
-                at: read.instant(at)?,
-                reason: read.present(self.failure_reason)?,
-            }),
-        };
-        Ok(KeptToken { token, failure })
     }
 }
 

@@ -1,8 +1,10 @@
-use lingpai_component_token::{self as component_token, ComponentTokens, Components, Tickets};
+use lingpai_component_token::{
+    self as component_token, ComponentTokens, Components, TicketWatch, Tickets,
+};
 use lingpai_model::{
     Appid, Instant, Secret,
     clock::SharedClock,
-    component::{Component, Ticket},
+    component::{Component, ComponentWatch, Ticket},
 };
 use poem_openapi::{
     Object, OpenApi,
@@ -12,7 +14,7 @@ use poem_openapi::{
 };
 use url::Url;
 
-use super::Group;
+use super::{Group, reconciliations::ReconciliationView};
 use crate::{
     answer::{Accepted, Created},
     auth::OperatorAuth,
@@ -26,6 +28,7 @@ use crate::{
 pub(crate) struct ComponentsApi {
     pub(super) components: Components,
     pub(super) tickets: Tickets,
+    pub(super) ticket_watch: TicketWatch,
     pub(super) tokens: ComponentTokens,
     pub(super) clock: SharedClock,
     pub(super) public_url: Url,
@@ -110,15 +113,36 @@ struct ComponentView {
     /// The newest ticket that WeChat still honours; null when there is none.
     #[oai(nullable)]
     ticket: Option<TicketView>,
+    /// Since when tickets are late; null while they come.
+    #[oai(nullable)]
+    ticket_late_since: Option<Instant>,
+    /// When WeChat was last asked to push tickets because they were late; null if never.
+    #[oai(nullable)]
+    ticket_asked_at: Option<Instant>,
     /// How its `component_access_token` stands.
     component_access_token: TokenHealthView,
+    /// The last comparison with WeChat's list of accounts; null before the first.
+    #[oai(nullable)]
+    reconciliation: Option<ReconciliationView>,
 }
 
 impl Example for ComponentView {
     fn example() -> Self {
-        let (ticket, token) = (Some(TicketView::example()), TokenHealthView::example());
-        Self::of(ComponentSummary::example(), ticket, token)
+        let health = Health {
+            ticket: Some(TicketView::example()),
+            watch: ComponentWatch::default(),
+            token: TokenHealthView::example(),
+        };
+        let reconciliation = Some(ReconciliationView::example());
+        Self { reconciliation, ..Self::of(ComponentSummary::example(), health) }
     }
+}
+
+/// How a component stands.
+struct Health {
+    ticket: Option<TicketView>,
+    watch: ComponentWatch,
+    token: TokenHealthView,
 }
 
 /// A `component_verify_ticket`, without the ticket.
@@ -177,7 +201,8 @@ impl ComponentsApi {
 
     /// Look up one component.
     ///
-    /// With the age of its ticket and the state of its token. For operators.
+    /// With the age of its ticket, the state of its token, and what its last reconciliation brought.
+    /// For operators.
     #[oai(path = "/components/:appid", method = "get", operation_id = "get_component")]
     async fn get(
         &self,
@@ -205,8 +230,28 @@ impl ComponentsApi {
         appid: Path<String>,
     ) -> Result<Accepted> {
         let component = self.components.get(&component_appid(&appid)?).await?;
-        self.tokens.start_push_ticket(&component).await?;
+        self.ticket_watch.start_push_ticket(&component).await?;
         Ok(Accepted)
+    }
+
+    /// Refresh a component's token now.
+    ///
+    /// Tells how it stands then. There is no need for this in the normal run of things, and how often
+    /// it may be done in an hour is limited. For operators.
+    #[oai(
+        path = "/components/:appid/token-refresh",
+        method = "post",
+        operation_id = "refresh_component_token"
+    )]
+    async fn refresh_token(
+        &self,
+        _auth: OperatorAuth,
+        /// The component's appid.
+        appid: Path<String>,
+    ) -> Result<Json<TokenHealthView>> {
+        let component = self.components.get(&component_appid(&appid)?).await?;
+        let health = self.tokens.renew(&component).await?;
+        Ok(Json(TokenHealthView::of(health, self.clock.now())))
     }
 
     async fn view(&self, component: Component) -> Result<ComponentView> {
@@ -215,8 +260,10 @@ impl ComponentsApi {
             Err(problem) if problem.code() == Code::TicketMissing => None,
             Err(problem) => return Err(problem),
         };
-        let token = self.tokens.health(&component).await?.into();
-        Ok(ComponentView::of(self.summary(component), ticket, token))
+        let watch = self.ticket_watch.watched(&component).await?;
+        let token = self.tokens.health(&component).await?;
+        let token = TokenHealthView::of(token, self.clock.now());
+        Ok(ComponentView::of(self.summary(component), Health { ticket, watch, token }))
     }
 
     fn summary(&self, component: Component) -> ComponentSummary {
@@ -232,7 +279,8 @@ impl ComponentsApi {
     }
 }
 
-fn component_appid(text: &str) -> Result<Appid> {
+/// Reads the appid of a path; one that cannot be is one of no component.
+pub(super) fn component_appid(text: &str) -> Result<Appid> {
     Appid::parse(text).map_err(|_| Problem::component_not_found())
 }
 
@@ -253,13 +301,21 @@ impl TryFrom<NewComponent> for component_token::NewComponent {
 }
 
 impl ComponentView {
-    fn of(
-        summary: ComponentSummary,
-        ticket: Option<TicketView>,
-        component_access_token: TokenHealthView,
-    ) -> Self {
+    fn of(summary: ComponentSummary, health: Health) -> Self {
         let ComponentSummary { appid, name, events_url, messages_url, created_at } = summary;
-        Self { appid, name, events_url, messages_url, created_at, ticket, component_access_token }
+        let Health { ticket, watch, token } = health;
+        Self {
+            appid,
+            name,
+            events_url,
+            messages_url,
+            created_at,
+            ticket,
+            ticket_late_since: watch.ticket_late_since,
+            ticket_asked_at: watch.ticket_asked_at,
+            component_access_token: token,
+            reconciliation: watch.reconciliation.map(ReconciliationView::from),
+        }
     }
 }
 
@@ -276,7 +332,8 @@ impl TicketView {
 
 #[cfg(test)]
 mod tests {
-    use lingpai_model::{clock::Entropy, id::ComponentId};
+    use lingpai_model::{clock::Entropy, component::Reconciliation, id::ComponentId};
+    use poem_openapi::types::ToJSON as _;
 
     use super::*;
 
@@ -292,6 +349,33 @@ mod tests {
         let minute = chrono::Duration::minutes(1);
         assert_eq!(TicketView::of(&ticket(at - minute), at).age_secs, 60);
         assert_eq!(TicketView::of(&ticket(at + minute), at).age_secs, 0);
+    }
+
+    #[test]
+    fn a_component_tells_since_when_it_waits_for_tickets_and_whether_it_was_ever_compared() {
+        let at = example::instant();
+        let told = |watch| {
+            let health = Health { ticket: None, watch, token: TokenHealthView::example() };
+            ComponentView::of(ComponentSummary::example(), health).to_json().unwrap()
+        };
+        let calm = told(ComponentWatch::default());
+        for field in ["ticket", "ticket_late_since", "ticket_asked_at", "reconciliation"] {
+            assert_eq!(calm.get(field), Some(&serde_json::Value::Null), "{field}");
+        }
+        let late = told(ComponentWatch {
+            ticket_asked_at: Some(at),
+            ticket_late_since: Some(at - chrono::Duration::minutes(9)),
+            reconciliation: Some(Reconciliation {
+                at,
+                listed: 2,
+                recovered: 0,
+                found: 0,
+                withdrawn: 0,
+            }),
+        });
+        assert_eq!(late["ticket_asked_at"], at.to_json().unwrap());
+        assert_ne!(late["ticket_late_since"], late["ticket_asked_at"]);
+        assert_eq!(late["reconciliation"]["listed"], 2);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::{panic::AssertUnwindSafe, time::Instant};
 
 use futures_util::FutureExt as _;
-use lingpai_model::clock::Entropy;
+use lingpai_model::clock::{Entropy, SharedClock};
 use poem::{Endpoint, IntoEndpoint, IntoResponse, PathPattern, Request, Response};
 use tracing::{Instrument as _, field::Empty};
 
@@ -28,16 +28,22 @@ impl Cause {
 /// An endpoint whose every request is named, guarded, measured and logged; it never fails.
 pub(crate) struct Observed<E> {
     inner: E,
+    /// Tells how long it is until a problem may have passed.
+    clock: SharedClock,
     entropy: Entropy,
 }
 
 impl<E: Endpoint> Observed<E> {
-    pub(crate) fn new(inner: impl IntoEndpoint<Endpoint = E>, entropy: Entropy) -> Self {
-        Self { inner: inner.into_endpoint(), entropy }
+    pub(crate) fn new(
+        inner: impl IntoEndpoint<Endpoint = E>,
+        (clock, entropy): (SharedClock, Entropy),
+    ) -> Self {
+        Self { inner: inner.into_endpoint(), clock, entropy }
     }
 
     /// The answer, whatever happens inside, and the pattern of the route it came from.
     async fn answer(&self, request: Request, id: &RequestId) -> (Response, String) {
+        let answer_of = |problem: Problem| problem.into_answer(id, self.clock.now());
         let answered = AssertUnwindSafe(self.inner.call(request)).catch_unwind().await;
         let (answer, pattern) = match answered {
             Ok(Ok(output)) => {
@@ -47,9 +53,9 @@ impl<E: Endpoint> Observed<E> {
             }
             Ok(Err(error)) => {
                 let pattern = error.data::<PathPattern>().cloned();
-                (Problem::of_framework(error).into_answer(id), pattern)
+                (answer_of(Problem::of_framework(error)), pattern)
             }
-            Err(_) => (Problem::panicked().into_answer(id), None),
+            Err(_) => (answer_of(Problem::panicked()), None),
         };
         (answer, pattern.map_or_else(|| "unmatched".to_owned(), |pattern| pattern.0.to_string()))
     }
@@ -100,12 +106,13 @@ mod tests {
     use poem::{Route, endpoint::make_sync, get, http::HeaderValue, test::TestClient};
 
     use super::*;
+    use crate::sample;
 
     #[tokio::test]
     async fn a_request_gets_an_id_of_ours_whatever_it_brings() {
         let echo = make_sync(|request| RequestId::of(&request).as_str().to_owned());
         let route = Route::new().at("/", get(echo));
-        let client = TestClient::new(Observed::new(route, Entropy::seeded(1)));
+        let client = TestClient::new(Observed::new(route, sample::world()));
         let brought = HeaderValue::from_static("mine");
         let answer = client.get("/").header(REQUEST_ID_HEADER, brought).send().await.0;
         let named = answer.header("lingpai-request-id").unwrap().to_owned();
@@ -119,7 +126,7 @@ mod tests {
         let own =
             make_sync(|_| Response::builder().header("Referrer-Policy", "origin").body("own"));
         let route = Route::new().at("/", get(own));
-        let client = TestClient::new(Observed::new(route, Entropy::seeded(1)));
+        let client = TestClient::new(Observed::new(route, sample::world()));
         let answer = client.get("/").send().await;
         answer.assert_header("x-content-type-options", "nosniff");
         answer.assert_header("cache-control", "no-store");

@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt::Write as _};
 
+use chrono::Duration;
+use lingpai_model::Instant;
 use poem::{
     Response,
     error::ResponseError,
@@ -56,13 +58,14 @@ impl poem_openapi::types::Example for ProblemView {
 }
 
 impl Problem {
-    /// The answer to the request called `id`. What is our fault carries its causes for the log.
-    pub(crate) fn into_answer(self, id: &RequestId) -> Response {
+    /// The answer to the request called `id`, at `now`. What is our fault carries its causes for the
+    /// log.
+    pub(crate) fn into_answer(self, id: &RequestId, now: Instant) -> Response {
         let mut answer = Response::builder()
             .status(self.code.status())
             .content_type(CONTENT_TYPE)
             .body(self.view(id.as_str()).to_json_string());
-        if let Some(secs) = self.code.retry_after_secs() {
+        if let Some(secs) = self.retry_after_secs(now) {
             answer.headers_mut().insert(header::RETRY_AFTER, secs.into());
         }
         if self.code == Code::Unauthenticated {
@@ -73,6 +76,13 @@ impl Problem {
             answer.set_data(Cause::chain(&self));
         }
         answer
+    }
+
+    /// The whole seconds from `now` until it makes sense to try again.
+    fn retry_after_secs(&self, now: Instant) -> Option<u32> {
+        let Some(until) = self.retry_at else { return self.code.retry_after_secs() };
+        let left = (until - now + Duration::milliseconds(999)).num_seconds();
+        Some(u32::try_from(left.max(1)).unwrap_or(u32::MAX))
     }
 
     fn view(&self, request_id: &str) -> ProblemView {

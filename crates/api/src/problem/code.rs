@@ -42,6 +42,10 @@ pub enum Code {
     NoApiPermission,
     /// The start page of an authorization was opened too often.
     LinkExhausted,
+    /// WeChat takes no refresh token of the account any more.
+    NeedsReauthorization,
+    /// Somebody else has connected the account by its secret.
+    AccountConnectedElsewhere,
     /// WeChat refused.
     UpstreamRejected,
     /// No usable ticket is stored, so there is no component token.
@@ -58,13 +62,17 @@ pub enum Code {
     LeaseBusy,
     /// More is asked at the same time than we take on.
     Overloaded,
+    /// A refresh of the token has just failed, and it is too early for the next one.
+    RefreshResting,
+    /// The token was refreshed too often within the hour.
+    RefreshCeiling,
     /// Our fault; only the request id is told.
     Internal,
 }
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 32] = [
         Self::Unauthenticated,
         Self::ScopeMissing,
         Self::AuthorizerNotFound,
@@ -84,6 +92,8 @@ impl Code {
         Self::PathRefused,
         Self::NoApiPermission,
         Self::LinkExhausted,
+        Self::NeedsReauthorization,
+        Self::AccountConnectedElsewhere,
         Self::UpstreamRejected,
         Self::TicketMissing,
         Self::UpstreamTimeout,
@@ -92,6 +102,8 @@ impl Code {
         Self::Unavailable,
         Self::LeaseBusy,
         Self::Overloaded,
+        Self::RefreshResting,
+        Self::RefreshCeiling,
         Self::Internal,
     ];
 
@@ -119,11 +131,12 @@ impl Code {
         self.row().3
     }
 
-    /// After how many seconds it makes sense to try again, where it does.
+    /// After how many seconds it makes sense to try again, where that is the same for every
+    /// occurrence. `refresh_resting` tells its own in each answer.
     #[must_use]
     pub fn retry_after_secs(self) -> Option<u32> {
         match self {
-            Self::TicketMissing => Some(60),
+            Self::TicketMissing | Self::RefreshCeiling => Some(60),
             Self::UpstreamTimeout | Self::UpstreamUnreachable => Some(5),
             Self::Unavailable | Self::LeaseBusy | Self::Overloaded => Some(2),
             Self::Unauthenticated
@@ -145,8 +158,11 @@ impl Code {
             | Self::PathRefused
             | Self::NoApiPermission
             | Self::LinkExhausted
+            | Self::NeedsReauthorization
+            | Self::AccountConnectedElsewhere
             | Self::UpstreamRejected
             | Self::UpstreamGarbled
+            | Self::RefreshResting
             | Self::Internal => None,
         }
     }
@@ -174,6 +190,8 @@ impl Code {
             Self::PathRefused => ("path_refused", S::FORBIDDEN, 7_900_018, "The path may not be called"),
             Self::NoApiPermission => ("no_api_permission", S::FORBIDDEN, 7_900_019, "The account granted no API permission"),
             Self::LinkExhausted => ("link_exhausted", S::CONFLICT, 7_900_020, "The link was opened too often"),
+            Self::NeedsReauthorization => ("needs_reauthorization", S::CONFLICT, 7_900_021, "The account must be authorized again"),
+            Self::AccountConnectedElsewhere => ("account_connected_elsewhere", S::CONFLICT, 7_900_022, "Somebody else has connected the account"),
             Self::UpstreamRejected => ("upstream_rejected", S::BAD_GATEWAY, 7_900_052, "WeChat refused"),
             Self::TicketMissing => ("ticket_missing", S::SERVICE_UNAVAILABLE, 7_900_053, "No ticket from WeChat yet"),
             Self::UpstreamTimeout => ("upstream_timeout", S::GATEWAY_TIMEOUT, 7_900_054, "WeChat did not answer in time"),
@@ -182,6 +200,8 @@ impl Code {
             Self::Unavailable => ("unavailable", S::SERVICE_UNAVAILABLE, 7_900_057, "The database is not available"),
             Self::Overloaded => ("overloaded", S::SERVICE_UNAVAILABLE, 7_900_059, "Too much is asked at the same time"),
             Self::LeaseBusy => ("refresh_busy", S::SERVICE_UNAVAILABLE, 7_900_058, "Another instance is at work on this"),
+            Self::RefreshResting => ("refresh_resting", S::SERVICE_UNAVAILABLE, 7_900_060, "The token's refresh has just failed"),
+            Self::RefreshCeiling => ("refresh_ceiling", S::SERVICE_UNAVAILABLE, 7_900_061, "The token was refreshed too often"),
             Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, 7_900_099, "Our fault"),
         }
     }

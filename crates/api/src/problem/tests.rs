@@ -10,6 +10,7 @@ use lingpai_model::{
     id::{ApiKeyId, AuthorizationId, TenantId},
 };
 use lingpai_tenant::Error as TenantError;
+use lingpai_wechat::crypt::CryptError;
 use poem::{
     Body, Endpoint, Response, Route, endpoint::make_sync, error::NotFoundError, get,
     http::StatusCode, test::TestClient,
@@ -17,18 +18,21 @@ use poem::{
 use serde_json::Value;
 
 use super::*;
-use crate::middleware::{Observed, RequestId};
+use crate::{
+    middleware::{Observed, RequestId},
+    sample,
+};
 
 fn appid() -> Appid {
     Appid::parse("wx570bc396a51b8ff8").unwrap()
 }
 
-fn at() -> lingpai_model::Instant {
+fn at() -> Instant {
     chrono::DateTime::UNIX_EPOCH
 }
 
 async fn told(problem: impl Into<Problem>) -> (u16, Value) {
-    let answer = problem.into().into_answer(&RequestId::draw(&Entropy::seeded(1)));
+    let answer = problem.into().into_answer(&RequestId::draw(&Entropy::seeded(1)), at());
     body_of(answer).await
 }
 
@@ -53,7 +57,7 @@ async fn assert_told(problem: impl Into<Problem>, code: &str, status: u16, errco
 }
 
 async fn assert_served(endpoint: impl Endpoint, path: &str, code: &str, status: u16) {
-    let client = TestClient::new(Observed::new(endpoint, Entropy::seeded(1)));
+    let client = TestClient::new(Observed::new(endpoint, sample::world()));
     let (told_status, body) = body_of(client.post(path).send().await.0).await;
     assert_eq!((told_status, body["code"].as_str()), (status, Some(code)));
 }
@@ -61,7 +65,8 @@ async fn assert_served(endpoint: impl Endpoint, path: &str, code: &str, status: 
 #[tokio::test]
 async fn unauthenticated() {
     assert_told(TenantError::Unauthenticated, "unauthenticated", 401, 7900001).await;
-    let answer = Problem::unauthenticated().into_answer(&RequestId::draw(&Entropy::seeded(1)));
+    let answer =
+        Problem::unauthenticated().into_answer(&RequestId::draw(&Entropy::seeded(1)), at());
     assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"lingpai\""));
 }
 
@@ -144,6 +149,10 @@ async fn invalid_field() {
     let body = told(AuthorizerError::ReturnUrlUnregistered).await.1;
     assert_eq!(body["field"], "return_url");
     assert_eq!(told(InvalidPage::Cursor).await.1["field"], "cursor");
+    let error = AuthorizerError::BadEncodingAesKey(CryptError::BadKey);
+    let ours = assert_told(error, "invalid_field", 422, 7900013).await;
+    assert_eq!(ours["field"], "encoding_aes_key");
+    assert_eq!(told(ComponentError::BadEncodingAesKey(CryptError::BadKey)).await.1, ours);
 }
 
 #[tokio::test]
@@ -200,6 +209,20 @@ async fn link_exhausted() {
 }
 
 #[tokio::test]
+async fn needs_reauthorization() {
+    let error = AuthorizerError::NeedsReauthorization { appid: appid() };
+    let body = assert_told(error, "needs_reauthorization", 409, 7900021).await;
+    let detail = body["detail"].as_str().unwrap();
+    assert!(detail.contains("administrator") && detail.contains("POST /v1/authorizations"));
+}
+
+#[tokio::test]
+async fn account_connected_elsewhere() {
+    let error = AuthorizerError::AccountElsewhere { appid: appid() };
+    assert_told(error, "account_connected_elsewhere", 409, 7900022).await;
+}
+
+#[tokio::test]
 async fn upstream_rejected() {
     let fault = UpstreamFault::Refused {
         errcode: 61004,
@@ -219,7 +242,7 @@ async fn ticket_missing() {
     assert!(detail.contains("wait up to ten minutes"));
     assert!(detail.contains("POST /admin/v1/components/wx570bc396a51b8ff8/ticket-push"));
     let problem = Problem::from(ComponentError::TicketMissing { appid: appid() });
-    let answer = problem.into_answer(&RequestId::draw(&Entropy::seeded(1)));
+    let answer = problem.into_answer(&RequestId::draw(&Entropy::seeded(1)), at());
     assert_eq!(answer.header("retry-after"), Some("60"));
 }
 
@@ -254,6 +277,41 @@ async fn refresh_busy() {
     assert_told(error, "refresh_busy", 503, 7900058).await;
 }
 
+fn resting(until: Instant) -> ComponentError {
+    let (what, reason) = ("access_token of aut_1".into(), "WeChat is busy".into());
+    ComponentError::Resting { what, reason, until }
+}
+
+#[tokio::test]
+async fn refresh_resting() {
+    let until = at() + chrono::Duration::milliseconds(14_001);
+    let error = AuthorizerError::from(resting(until));
+    let body = assert_told(error, "refresh_resting", 503, 7900060).await;
+    let detail = body["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("WeChat is busy") && detail.contains("1970-01-01T00:00:14"),
+        "{detail}"
+    );
+}
+
+#[tokio::test]
+async fn a_resting_token_tells_how_many_seconds_are_left_of_its_rest() {
+    for (left_millis, told) in [(14_001, "15"), (14_000, "14"), (1, "1"), (0, "1"), (-5_000, "1")] {
+        let until = at() + chrono::Duration::milliseconds(left_millis);
+        let problem = Problem::from(resting(until));
+        let answer = problem.into_answer(&RequestId::draw(&Entropy::seeded(1)), at());
+        assert_eq!(answer.header("retry-after"), Some(told), "{left_millis}");
+    }
+}
+
+#[tokio::test]
+async fn refresh_ceiling() {
+    let error = || ComponentError::CeilingReached { what: "access_token of aut_1".into() };
+    assert_told(AuthorizerError::from(error()), "refresh_ceiling", 503, 7900061).await;
+    let answer = Problem::from(error()).into_answer(&RequestId::draw(&Entropy::seeded(1)), at());
+    assert_eq!(answer.header("retry-after"), Some("60"));
+}
+
 #[tokio::test]
 async fn internal_tells_nothing_but_the_request_id() {
     let problem = Problem::panicked();
@@ -266,7 +324,7 @@ async fn internal_tells_nothing_but_the_request_id() {
 #[tokio::test]
 async fn a_panic_is_a_problem_and_what_it_said_is_told_to_nobody() {
     let route = Route::new().at("/", make_sync(|_| -> Body { panic!("row 17") }));
-    let client = TestClient::new(Observed::new(route, Entropy::seeded(1)));
+    let client = TestClient::new(Observed::new(route, sample::world()));
     let answer = client.get("/").send().await.0;
     let cause = answer.data::<crate::middleware::Cause>().unwrap().as_str().to_owned();
     assert!(cause.contains("panicked") && !cause.contains("row 17"), "{cause}");

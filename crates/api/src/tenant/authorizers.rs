@@ -1,7 +1,10 @@
-use lingpai_authorizer::{AuthorizerFilter, Authorizers, funcscope_name};
+use lingpai_authorizer::{
+    self as authorizer, Accounts, AuthorizerFilter, Authorizers, funcscope_name,
+};
 use lingpai_model::{
-    Appid, Instant,
-    authorizer::{Authorizer, AuthorizerState, ProfileKind},
+    Appid, Instant, Secret,
+    authorizer::{Authorizer, AuthorizerState, Connection, ProfileKind, TokenApi},
+    clock::SharedClock,
 };
 use poem_openapi::{
     Enum, Object, OpenApi,
@@ -9,11 +12,14 @@ use poem_openapi::{
     payload::Json,
     types::Example,
 };
+use url::Url;
 
 use super::Group;
 use crate::{
-    auth::{AuthorizerRead, TenantAuth},
+    answer::Created,
+    auth::{AuthorizerRead, AuthorizerWrite, TenantAuth},
     example,
+    input::Input,
     page::{self, PageView},
     problem::{Problem, Result},
     token::TokenHealthView,
@@ -21,14 +27,64 @@ use crate::{
 
 pub(crate) struct AuthorizersApi {
     pub(super) authorizers: Authorizers,
+    pub(super) accounts: Accounts,
+    pub(super) clock: SharedClock,
+    pub(super) public_url: Url,
 }
 
 /// How an account is connected.
-#[derive(Debug, Clone, Copy, Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename = "Connection", rename_all = "snake_case")]
 enum ConnectionView {
     /// It granted rights to a component.
     Component,
+    /// Its own secret was entered.
+    Secret,
+}
+
+/// Which of WeChat's two interfaces gives an account's ordinary `access_token`.
+#[derive(Debug, Clone, Copy, Enum)]
+#[oai(rename = "TokenApi", rename_all = "snake_case", remote = "TokenApi")]
+enum TokenApiView {
+    /// `cgi-bin/stable_token`: others who fetch one there get the same.
+    StableToken,
+    /// `cgi-bin/token`: each fetch ends the token before, so nobody else may fetch one there.
+    Token,
+}
+
+/// An account to connect by its own secret, as WeChat's console shows it.
+#[derive(Object)]
+#[oai(rename = "NewAuthorizer", skip_serializing_if_is_none, example)]
+struct NewAuthorizer {
+    /// `secret`: to connect an account to a component, start an authorization instead.
+    connection: ConnectionView,
+    /// The account's appid.
+    #[oai(validator(min_length = 1, max_length = 64))]
+    appid: String,
+    /// Its secret (AppSecret).
+    #[oai(validator(min_length = 1, max_length = 128))]
+    appsecret: String,
+    /// Which interface gives its token; absent: `stable_token`.
+    token_api: Option<TokenApiView>,
+    /// 令牌 (Token) of its message push; only together with `encoding_aes_key`.
+    #[oai(validator(min_length = 1, max_length = 128))]
+    push_token: Option<String>,
+    /// 消息加解密密钥 (EncodingAESKey) of its message push: 43 characters.
+    #[oai(validator(min_length = 43, max_length = 43))]
+    encoding_aes_key: Option<String>,
+}
+
+impl Example for NewAuthorizer {
+    fn example() -> Self {
+        Self {
+            connection: ConnectionView::Secret,
+            appid: example::AUTHORIZER_APPID.to_owned(),
+            appsecret: "the AppSecret of the console".to_owned(),
+            token_api: Some(TokenApiView::StableToken),
+            push_token: Some("the Token of the console".to_owned()),
+            encoding_aes_key: Some("a".repeat(43)),
+        }
+    }
 }
 
 /// Whether a grant stands.
@@ -73,16 +129,23 @@ impl Example for PermissionSetView {
     }
 }
 
-/// An account that granted rights. What it tells of itself is text of others: escape it.
+/// An account that granted rights or is connected by its own secret. What it tells of itself is text
+/// of others: escape it.
 #[derive(Debug, Object)]
 #[oai(rename = "Authorizer", example)]
 struct AuthorizerView {
     /// Its appid.
     appid: String,
-    /// The component it granted to.
-    component_appid: String,
+    /// The component it granted to; null if it is connected by its own secret.
+    #[oai(nullable)]
+    component_appid: Option<String>,
     /// How it is connected.
     connection: ConnectionView,
+    /// What to enter as 服务器地址(URL) of its message push in WeChat's console, with encryption
+    /// (安全模式) and as XML; it refuses everything as long as no `push_token` is entered here. Null if
+    /// the account granted to a component, whose URL serves all its accounts.
+    #[oai(nullable)]
+    events_url: Option<String>,
     /// Whether the grant stands.
     state: StateView,
     /// Which kind of account it is, once its profile was read.
@@ -111,7 +174,7 @@ struct AuthorizerView {
     qrcode_url: Option<String>,
     /// What was granted.
     func_info: Vec<PermissionSetView>,
-    /// When the present grant was made.
+    /// When the present grant was made; when it was connected, if by its own secret.
     granted_at: Instant,
     /// How its token stands; only when one authorizer is looked up.
     #[oai(skip_serializing_if_is_none)]
@@ -122,8 +185,9 @@ impl Example for AuthorizerView {
     fn example() -> Self {
         Self {
             appid: example::AUTHORIZER_APPID.to_owned(),
-            component_appid: example::COMPONENT_APPID.to_owned(),
+            component_appid: Some(example::COMPONENT_APPID.to_owned()),
             connection: ConnectionView::Component,
+            events_url: None,
             state: StateView::Active,
             kind: Some(ProfileKindView::OfficialAccount),
             nick_name: Some("街角书店".to_owned()),
@@ -142,6 +206,21 @@ impl Example for AuthorizerView {
 
 #[OpenApi(tag = "Group::Authorizers")]
 impl AuthorizersApi {
+    /// Connect an account by its own secret.
+    ///
+    /// The secret is proved by getting a token with it, which may end the token before. Connecting an
+    /// account of yours again replaces its secret and keys. Needs the scope `authorizer:write`.
+    #[oai(path = "/authorizers", method = "post", operation_id = "connect_account")]
+    async fn connect(
+        &self,
+        auth: TenantAuth<AuthorizerWrite>,
+        input: Input<NewAuthorizer>,
+    ) -> Result<Created<AuthorizerView>> {
+        let account = authorizer::NewAccount::try_from(input.0)?;
+        let authorizer = self.accounts.connect(auth.scope(), account).await?;
+        Ok(Created(self.view(authorizer)))
+    }
+
     /// Look up one authorizer.
     ///
     /// Its profile, what it granted and how its token stands. Needs the scope `authorizer:read`.
@@ -154,8 +233,8 @@ impl AuthorizersApi {
     ) -> Result<Json<AuthorizerView>> {
         let appid = Appid::parse(&appid).map_err(|_| Problem::authorizer_not_found())?;
         let (authorizer, health) = self.authorizers.get(auth.scope(), &appid).await?;
-        let token = Some(health.into());
-        Ok(Json(AuthorizerView { token, ..authorizer.into() }))
+        let token = Some(TokenHealthView::of(health, self.clock.now()));
+        Ok(Json(AuthorizerView { token, ..self.view(authorizer) }))
     }
 
     /// List the authorizers.
@@ -183,7 +262,42 @@ impl AuthorizersApi {
             .map_err(|error| Problem::invalid_field("component_appid", error.to_string()))?;
         let filter = AuthorizerFilter { component_appid, state: state.map(StateView::as_str) };
         let found = self.authorizers.list(auth.scope(), &filter, &page).await?;
-        Ok(Json(PageView::of(found, AuthorizerView::from)))
+        Ok(Json(PageView::of(found, |authorizer| self.view(authorizer))))
+    }
+
+    fn view(&self, authorizer: Authorizer) -> AuthorizerView {
+        AuthorizerView::of(authorizer, &self.public_url)
+    }
+}
+
+impl TryFrom<NewAuthorizer> for authorizer::NewAccount {
+    type Error = Problem;
+
+    fn try_from(input: NewAuthorizer) -> Result<Self> {
+        if input.connection == ConnectionView::Component {
+            return Err(Problem::invalid_field(
+                "connection",
+                "an account is connected to a component by its administrator: start an \
+                 authorization with POST /v1/authorizations; here it is `secret`",
+            ));
+        }
+        let appid = Appid::parse(&input.appid)
+            .map_err(|error| Problem::invalid_field("appid", error.to_string()))?;
+        let lone = |field| {
+            Problem::invalid_field(field, "pushes need both push_token and encoding_aes_key")
+        };
+        let push_keys = match (input.push_token, input.encoding_aes_key) {
+            (Some(push_token), Some(key)) => Some((Secret::from(push_token), Secret::from(key))),
+            (None, None) => None,
+            (None, Some(_)) => return Err(lone("push_token")),
+            (Some(_), None) => return Err(lone("encoding_aes_key")),
+        };
+        Ok(Self {
+            appid,
+            appsecret: Secret::from(input.appsecret),
+            token_api: input.token_api.map_or(TokenApi::StableToken, TokenApi::from),
+            push_keys,
+        })
     }
 }
 
@@ -198,13 +312,24 @@ impl StateView {
     }
 }
 
-impl From<Authorizer> for AuthorizerView {
-    fn from(authorizer: Authorizer) -> Self {
-        let profile = authorizer.profile;
+impl AuthorizerView {
+    fn of(authorizer: Authorizer, public_url: &Url) -> Self {
+        let (appid, profile) = (authorizer.appid.to_string(), authorizer.profile);
+        let base = public_url.as_str().trim_end_matches('/');
+        let (connection, component_appid, events_url) = match authorizer.connection {
+            Connection::Component { appid, .. } => {
+                (ConnectionView::Component, Some(appid.to_string()), None)
+            }
+            Connection::Secret => {
+                let url = format!("{base}/wechat/authorizers/{appid}/events");
+                (ConnectionView::Secret, None, Some(url))
+            }
+        };
         Self {
-            appid: authorizer.appid.to_string(),
-            component_appid: authorizer.component_appid.to_string(),
-            connection: ConnectionView::Component,
+            appid,
+            component_appid,
+            connection,
+            events_url,
             state: match authorizer.state {
                 AuthorizerState::Active => StateView::Active,
                 AuthorizerState::NeedsReauthorization { .. } => StateView::NeedsReauthorization,
@@ -239,9 +364,16 @@ fn permission_set(id: u32) -> PermissionSetView {
 
 #[cfg(test)]
 mod tests {
+    use lingpai_model::{
+        authorizer::Profile,
+        clock::Entropy,
+        id::{AuthorizerId, ComponentId},
+    };
     use poem_openapi::types::ToJSON as _;
+    use serde_json::json;
 
     use super::*;
+    use crate::problem::Code;
 
     #[test]
     fn states_are_written_as_the_model_writes_them() {
@@ -264,5 +396,72 @@ mod tests {
         assert_eq!(json.get("nick_name"), Some(&serde_json::Value::Null));
         assert_eq!(json["func_info"][0]["name"], "消息管理");
         assert_eq!(json["connection"], "component");
+    }
+
+    fn connected(connection: Connection) -> serde_json::Value {
+        let (at, entropy) = (example::instant(), Entropy::seeded(1));
+        let authorizer = Authorizer {
+            id: AuthorizerId::new(at, &entropy),
+            connection,
+            tenant_id: None,
+            appid: Appid::parse("wx1").unwrap(),
+            state: AuthorizerState::Active,
+            generation: 1,
+            granted_at: at,
+            profile: Profile::default(),
+            func_info: vec![],
+            created_at: at,
+            updated_at: at,
+        };
+        let public_url = Url::parse("https://lingpai.example").unwrap();
+        AuthorizerView::of(authorizer, &public_url).to_json().unwrap()
+    }
+
+    #[test]
+    fn an_account_shows_its_component_or_where_its_own_pushes_go() {
+        let secret = connected(Connection::Secret);
+        assert_eq!(secret["connection"], Connection::Secret.as_str());
+        assert_eq!(secret.get("component_appid"), Some(&json!(null)));
+        assert_eq!(secret["events_url"], "https://lingpai.example/wechat/authorizers/wx1/events");
+
+        let id = ComponentId::new(example::instant(), &Entropy::seeded(1));
+        let granted = Connection::Component { id, appid: Appid::parse("wx2").unwrap() };
+        let word = granted.as_str();
+        let component = connected(granted);
+        assert_eq!(
+            (&component["connection"], &component["component_appid"]),
+            (&json!(word), &json!("wx2"))
+        );
+        assert_eq!(component.get("events_url"), Some(&json!(null)));
+    }
+
+    #[test]
+    fn an_account_gets_its_token_from_the_stable_interface_unless_asked_otherwise() {
+        let chosen = |token_api| {
+            let input = NewAuthorizer { token_api, ..NewAuthorizer::example() };
+            authorizer::NewAccount::try_from(input).unwrap().token_api
+        };
+        assert_eq!(chosen(None), TokenApi::StableToken);
+        assert_eq!(chosen(Some(TokenApiView::Token)), TokenApi::Token);
+        for api in TokenApi::ALL {
+            assert_eq!(TokenApiView::from(api).to_json(), Some(api.as_str().into()));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_connected_is_a_fault_of_its_field_and_nothing_is_repeated() {
+        let good = NewAuthorizer::example;
+        let mute = NewAuthorizer { push_token: None, encoding_aes_key: None, ..good() };
+        assert!(authorizer::NewAccount::try_from(mute).unwrap().push_keys.is_none());
+        for (field, input) in [
+            ("connection", NewAuthorizer { connection: ConnectionView::Component, ..good() }),
+            ("appid", NewAuthorizer { appid: "wx/1".to_owned(), ..good() }),
+            ("push_token", NewAuthorizer { push_token: None, ..good() }),
+            ("encoding_aes_key", NewAuthorizer { encoding_aes_key: None, ..good() }),
+        ] {
+            let problem = authorizer::NewAccount::try_from(input).unwrap_err();
+            assert_eq!((problem.code(), problem.field()), (Code::InvalidField, Some(field)));
+            assert!(!problem.to_string().contains("the Token of the console"), "{problem}");
+        }
     }
 }

@@ -192,9 +192,15 @@ mod tests {
     async fn the_catch_all_leaves_its_neighbours_alone() {
         let route = Route::new()
             .at("/v1/authorizers/:appid/proxy/*path", make_sync(|req| req.uri().path().to_owned()))
-            .nest("/v1", Route::new().at("/authorizers/:appid", get(make_sync(|_| "one"))));
+            .nest(
+                "/v1",
+                Route::new()
+                    .at("/authorizers/:appid", get(make_sync(|_| "one")))
+                    .at("/authorizers/:appid/access-token", get(make_sync(|_| "token"))),
+            );
         let client = TestClient::new(route);
         client.get("/v1/authorizers/wx1").send().await.assert_text("one").await;
+        client.get("/v1/authorizers/wx1/access-token").send().await.assert_text("token").await;
         for path in ["/v1/authorizers/wx1/proxy/a%2F%2e%2e/b", "/v1/authorizers/wx1/proxy/"] {
             client.put(path).send().await.assert_text(path).await;
         }

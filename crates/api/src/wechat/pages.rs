@@ -97,7 +97,12 @@ impl AuthorizationPages {
             | Error::ReturnUrlUnregistered
             | Error::AuthorizerNotFound { .. }
             | Error::Revoked { .. }
+            | Error::NeedsReauthorization { .. }
             | Error::NoApiPermission { .. }
+            | Error::AccountElsewhere { .. }
+            | Error::BadEncodingAesKey(_)
+            | Error::FanUnknown
+            | Error::FanGrantEnded
             | Error::NoAccessToken { .. }
             | Error::PathRefused(_)
             | Error::Component(_)

@@ -3,17 +3,17 @@
 use lingpai_model::{
     Appid, Instant, Secret,
     authorization::{Authorization, AuthorizationState},
-    authorizer::{Authorizer, AuthorizerState, GrantTokens, Profile, RefreshTokenSource},
+    authorizer::{Authorizer, AuthorizerState, Connection, Profile, RefreshTokenSource},
     component::Component,
-    event::{Event, EventKind},
+    event::EventKind,
     exchange::{Exchange, ExchangeState},
-    id::{AuthorizerId, EventId, TenantId},
-    token::KeptToken,
+    id::{AuthorizerId, TenantId},
+    token::{KeptToken, Refresh, RefreshCause, RefreshPolicy},
 };
 use lingpai_storage::{Lease, Tx};
 
 use super::{Granted, Work};
-use crate::{Result, authorizers::profile_of};
+use crate::{Result, authorizers::profile_of, stream::emit};
 
 impl Work {
     /// Reads the account's profile and stores the grant; ends the exchange and its lease. Whatever
@@ -102,8 +102,10 @@ impl Work {
         let Some(old) = stored else {
             let authorizer = Authorizer {
                 id: AuthorizerId::new(now, &self.entropy),
-                component_id: component.id.clone(),
-                component_appid: component.appid.clone(),
+                connection: Connection::Component {
+                    id: component.id.clone(),
+                    appid: component.appid.clone(),
+                },
                 tenant_id,
                 appid: granted.appid.clone(),
                 state: AuthorizerState::Active,
@@ -116,7 +118,7 @@ impl Work {
             };
             tx.authorizers().system_insert(&authorizer).await?;
             self.store_tokens(tx, &authorizer, granted).await?;
-            self.emit(tx, &authorizer, EventKind::Authorized, now).await?;
+            emit(tx, &self.entropy, &authorizer, EventKind::Authorized, now).await?;
             return Ok(authorizer);
         };
         self.renew_grant(tx, old, tenant_id, (profile, granted)).await
@@ -132,7 +134,7 @@ impl Work {
         (profile, mut granted): (Profile, Granted),
     ) -> Result<Authorizer> {
         let now = self.clock.now();
-        let kept = tx.authorizer_tokens().system_find(&old.id).await?;
+        let kept = tx.tokens().find(&old.token_key()).await?;
         let same_token = kept.filter(|kept| {
             kept.refresh_token.is_some() && kept.refresh_token == granted.refresh_token
         });
@@ -152,28 +154,33 @@ impl Work {
             authorizer.generation += 1;
             authorizer.granted_at = granted.at;
             authorizer.func_info = func_info;
-            granted.access_token =
-                granted.access_token.or(same_token.and_then(|kept| kept.access.token));
+            granted.access_token = granted.access_token.or(same_token.and_then(|kept| kept.token));
         }
         tx.authorizers().system_update(&authorizer).await?;
         if is_newer {
             self.store_tokens(tx, &authorizer, granted).await?;
         }
         if is_claimed_now || (is_newer && !stood) {
-            self.emit(tx, &authorizer, EventKind::Authorized, now).await?;
+            emit(tx, &self.entropy, &authorizer, EventKind::Authorized, now).await?;
         } else if is_newer && has_changed {
-            self.emit(tx, &authorizer, EventKind::Updated, now).await?;
+            emit(tx, &self.entropy, &authorizer, EventKind::Updated, now).await?;
         }
         Ok(authorizer)
     }
 
     async fn store_tokens(&self, tx: &Tx, authorizer: &Authorizer, granted: Granted) -> Result<()> {
-        let tokens = GrantTokens {
-            generation: authorizer.generation,
-            access: KeptToken { token: granted.access_token, failure: None },
-            refresh_token: granted.refresh_token,
-        };
-        Ok(tx.authorizer_tokens().system_replace(&authorizer.id, &tokens).await?)
+        let now = self.clock.now();
+        let mut kept = KeptToken::unknown(authorizer.token_key(), authorizer.generation);
+        // An account without API permission has no refresh token, and nothing to be refreshed.
+        kept.due_at = granted.refresh_token.is_some().then_some(now);
+        if let Some(token) = granted.access_token {
+            let [chance] = self.entropy.bytes();
+            kept.due_at = Some(RefreshPolicy::default().due_at(&token, chance));
+            kept.token = Some(token);
+            kept.remember(Refresh { at: now, cause: RefreshCause::Grant, failure: None });
+        }
+        kept.refresh_token = granted.refresh_token;
+        Ok(tx.tokens().replace(&kept).await?)
     }
 
     /// Tells the authorization that started it, and the one whose browser came back, how it ended.
@@ -186,7 +193,7 @@ impl Work {
     ) -> Result<()> {
         let authorizer_appid = authorizer.appid.clone();
         if let Some(digest) = &exchange.pre_auth_code_digest {
-            let id = &authorizer.component_id;
+            let id = &exchange.component_id;
             let pushed = tx.authorizations().system_find_by_pre_auth_code(id, digest).await?;
             if let Some(started) = pushed {
                 let state = if Some(&started.tenant_id) == authorizer.tenant_id.as_ref() {
@@ -208,28 +215,9 @@ impl Work {
         }
         Ok(())
     }
-
-    pub(super) async fn emit(
-        &self,
-        tx: &Tx,
-        authorizer: &Authorizer,
-        kind: EventKind,
-        occurred_at: Instant,
-    ) -> Result<()> {
-        let Some(tenant_id) = authorizer.tenant_id.clone() else { return Ok(()) };
-        let event = Event {
-            id: EventId::new(occurred_at, &self.entropy),
-            tenant_id,
-            component_appid: authorizer.component_appid.clone(),
-            authorizer_appid: authorizer.appid.clone(),
-            kind,
-            occurred_at,
-        };
-        Ok(tx.events().append(&event).await?)
-    }
 }
 
 fn is_owner(started: &Authorization, authorizer: &Authorizer) -> bool {
-    started.component_id == authorizer.component_id
+    Some(&started.component_id) == authorizer.connection.component_id()
         && Some(&started.tenant_id) == authorizer.tenant_id.as_ref()
 }

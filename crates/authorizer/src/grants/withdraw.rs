@@ -7,7 +7,7 @@ use lingpai_model::{
 use lingpai_wechat::errcode::Errcode;
 
 use super::{Grants, Work};
-use crate::{Error, Result};
+use crate::{Error, Result, stream::emit};
 
 /// How much older than the grant a withdrawal may seem and still be looked into: a grant that only
 /// a browser told of carries our time, not WeChat's.
@@ -54,8 +54,8 @@ impl Work {
         authorizer.state = revoked;
         authorizer.updated_at = self.clock.now();
         tx.authorizers().system_update(&authorizer).await?;
-        tx.authorizer_tokens().system_clear_access(&authorizer.id).await?;
-        self.emit(&tx, &authorizer, EventKind::Unauthorized, withdrawn_at).await?;
+        tx.tokens().retire(&authorizer.token_key()).await?;
+        emit(&tx, &self.entropy, &authorizer, EventKind::Unauthorized, withdrawn_at).await?;
         tx.commit().await?;
         tracing::info!(authorizer.appid = %appid, "grant of {appid} withdrawn");
         Ok(())

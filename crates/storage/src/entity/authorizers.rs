@@ -8,14 +8,16 @@ use sea_orm::entity::prelude::*;
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
-    pub component_id: String,
-    pub component_appid: String,
+    pub connection: String,
+    pub component_id: Option<String>,
+    pub component_appid: Option<String>,
     pub tenant_id: Option<String>,
     pub appid: String,
     pub state: String,
     pub state_at: Option<i64>,
     pub generation: i64,
     pub granted_at: i64,
+    pub listed_at: Option<i64>,
     pub profile_json: String,
     pub func_info_json: String,
     pub created_at: i64,

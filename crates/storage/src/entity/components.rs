@@ -14,6 +14,10 @@ pub(crate) struct Model {
     pub push_token_sealed: Vec<u8>,
     pub encoding_aes_key_sealed: Vec<u8>,
     pub previous_encoding_aes_key_sealed: Option<Vec<u8>>,
+    pub ticket_asked_at: Option<i64>,
+    pub ticket_late_since: Option<i64>,
+    pub reconciled_at: Option<i64>,
+    pub reconciliation_json: Option<String>,
     pub created_at: i64,
     pub updated_at: i64,
 }

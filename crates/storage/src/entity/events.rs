@@ -8,9 +8,9 @@ use sea_orm::entity::prelude::*;
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
-    pub tenant_id: String,
-    pub component_appid: String,
-    pub authorizer_appid: String,
+    pub tenant_id: Option<String>,
+    pub component_appid: Option<String>,
+    pub authorizer_appid: Option<String>,
     pub kind: String,
     pub occurred_at: i64,
 }

@@ -1,15 +1,15 @@
-//! Authorizers: accounts that granted to a component.
+//! Authorizers: accounts that granted to a component, or are connected by their own secret.
 
 use lingpai_model::{
-    Appid,
-    authorizer::{Authorizer, AuthorizerState, Profile, ProfileKind},
+    Appid, Instant,
+    authorizer::{Authorizer, AuthorizerState, Connection, Profile, ProfileKind},
     caller::TenantScope,
     id::{AuthorizerId, ComponentId, TenantId},
     page::{Page, PageRequest},
 };
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _,
-    QueryFilter as _, QuerySelect as _, Select,
+    ActiveModelTrait as _, ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, sea_query::Expr,
 };
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +85,62 @@ impl<A> AuthorizerRepo<'_, A> {
             .map_err(self.at.failed("read an authorizer"))?;
         row.as_ref().map(record).transpose()
     }
+
+    /// The authorizers with these ids, in no order.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Inconsistent`].
+    pub async fn system_list(&self, ids: &[AuthorizerId]) -> Result<Vec<Authorizer>> {
+        let rows = Entity::find().filter(Column::Id.is_in(ids.iter().map(AuthorizerId::as_str)));
+        self.all("read authorizers", rows).await
+    }
+
+    /// Those of the component's authorizers that have one of these appids, in no order.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Inconsistent`].
+    pub async fn system_list_by_appid(
+        &self,
+        component: &ComponentId,
+        appids: &[&Appid],
+    ) -> Result<Vec<Authorizer>> {
+        let rows = Entity::find()
+            .filter(Column::ComponentId.eq(component.as_str()))
+            .filter(Column::Appid.is_in(appids.iter().map(|appid| appid.as_str())));
+        self.all("read authorizers", rows).await
+    }
+
+    /// Up to `limit` authorizers of the component whose grant should stand and that WeChat's list
+    /// has not told of since `since`, the first by id behind `after`. Later grants are left out.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Inconsistent`].
+    pub async fn system_list_unlisted(
+        &self,
+        component: &ComponentId,
+        since: Instant,
+        after: Option<&AuthorizerId>,
+        limit: u64,
+    ) -> Result<Vec<Authorizer>> {
+        let since = since.timestamp_millis();
+        let mut rows = Entity::find()
+            .filter(Column::ComponentId.eq(component.as_str()))
+            .filter(Column::State.ne("revoked"))
+            .filter(Column::GrantedAt.lt(since))
+            .filter(
+                Condition::any().add(Column::ListedAt.is_null()).add(Column::ListedAt.lt(since)),
+            );
+        if let Some(after) = after {
+            rows = rows.filter(Column::Id.gt(after.as_str()));
+        }
+        let rows = rows.order_by_asc(Column::Id).limit(limit);
+        self.all("list authorizers that WeChat does not list", rows).await
+    }
+
+    async fn all(&self, what: &'static str, rows: Select<Entity>) -> Result<Vec<Authorizer>> {
+        let rows = rows.all(&self.at.conn).await.map_err(self.at.failed(what))?;
+        rows.iter().map(record).collect()
+    }
 }
 
 /// One account's grant to one component.
@@ -116,14 +172,28 @@ impl AuthorizerRepo<'_, Write> {
     /// Adds an authorizer.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`] when the account granted to this component before;
+    /// [`Error::AlreadyExists`] when the account granted to this component before or the id is taken;
     /// [`Error::Unavailable`].
     pub async fn system_insert(&self, authorizer: &Authorizer) -> Result<()> {
         self.forget(authorizer.tenant_id.as_ref(), &authorizer.appid);
         self.at.insert_new("add an authorizer", "authorizer", row(authorizer)).await
     }
 
-    /// Writes everything that can change of an authorizer: all but its id, component, appid and
+    /// Notes that WeChat's list told of these authorizers at `at`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn system_mark_listed(&self, ids: &[AuthorizerId], at: Instant) -> Result<()> {
+        Entity::update_many()
+            .col_expr(Column::ListedAt, Expr::val(at.timestamp_millis()))
+            .filter(Column::Id.is_in(ids.iter().map(AuthorizerId::as_str)))
+            .exec(&self.at.conn)
+            .await
+            .map_err(self.at.failed("note that authorizers are listed"))
+            .map(drop)
+    }
+
+    /// Writes everything that can change of an authorizer: all but its id, connection, appid and
     /// first grant.
     ///
     /// # Errors
@@ -146,9 +216,11 @@ impl AuthorizerRepo<'_, Write> {
         let mut changed = row(authorizer).into_active_model().reset_all();
         let fixed = [
             Column::Id,
+            Column::Connection,
             Column::ComponentId,
             Column::ComponentAppid,
             Column::Appid,
+            Column::ListedAt,
             Column::CreatedAt,
         ];
         for column in fixed {
@@ -235,14 +307,16 @@ fn row(authorizer: &Authorizer) -> authorizers::Model {
     let profile = ProfileJson::from(&authorizer.profile);
     authorizers::Model {
         id: authorizer.id.as_str().to_owned(),
-        component_id: authorizer.component_id.as_str().to_owned(),
-        component_appid: authorizer.component_appid.as_str().to_owned(),
+        connection: authorizer.connection.as_str().to_owned(),
+        component_id: authorizer.connection.component_id().map(ToString::to_string),
+        component_appid: authorizer.connection.component_appid().map(ToString::to_string),
         tenant_id: authorizer.tenant_id.as_ref().map(|tenant| tenant.as_str().to_owned()),
         appid: authorizer.appid.as_str().to_owned(),
         state: authorizer.state.as_str().to_owned(),
         state_at,
         generation: authorizer.generation,
         granted_at: authorizer.granted_at.timestamp_millis(),
+        listed_at: None,
         profile_json: serde_json::to_string(&profile).expect("texts and numbers are always JSON"),
         func_info_json: numbers_json(&authorizer.func_info),
         created_at: authorizer.created_at.timestamp_millis(),
@@ -256,8 +330,7 @@ fn record(row: &authorizers::Model) -> Result<Authorizer> {
     let tenant_id = row.tenant_id.as_deref().map(TenantId::parse).transpose();
     Ok(Authorizer {
         id: read.parsed(AuthorizerId::parse(&row.id))?,
-        component_id: read.parsed(ComponentId::parse(&row.component_id))?,
-        component_appid: read.appid(&row.component_appid)?,
+        connection: connection(&read, row)?,
         tenant_id: read.parsed(tenant_id)?,
         appid: read.appid(&row.appid)?,
         state: state(&read, row)?,
@@ -268,6 +341,17 @@ fn record(row: &authorizers::Model) -> Result<Authorizer> {
         created_at: read.instant(row.created_at)?,
         updated_at: read.instant(row.updated_at)?,
     })
+}
+
+fn connection(read: &Reader<'_>, row: &authorizers::Model) -> Result<Connection> {
+    match (row.connection.as_str(), &row.component_id, &row.component_appid) {
+        ("component", Some(id), Some(appid)) => Ok(Connection::Component {
+            id: read.parsed(ComponentId::parse(id))?,
+            appid: read.appid(appid)?,
+        }),
+        ("secret", None, None) => Ok(Connection::Secret),
+        _ => Err(read.fault()),
+    }
 }
 
 fn state(read: &Reader<'_>, row: &authorizers::Model) -> Result<AuthorizerState> {

@@ -1,12 +1,15 @@
 //! Components with their sealed secrets.
 
 use lingpai_model::{
-    Appid,
-    component::Component,
+    Appid, Instant,
+    component::{Component, ComponentWatch, Reconciliation},
     id::ComponentId,
     page::{Page, PageRequest},
 };
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, UpdateMany, sea_query::Expr,
+};
+use serde::{Deserialize, Serialize};
 
 use super::{ComponentRepo, Reader, Write, page, text};
 use crate::{
@@ -48,6 +51,28 @@ impl<A> ComponentRepo<'_, A> {
         let records = rows.into_iter().map(|row| record(&self.at, row)).collect::<Result<_>>()?;
         Ok(Page::cut(records, request, |component| component.id.as_str()))
     }
+
+    /// What is watched about the component.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Unavailable`], [`Error::Inconsistent`].
+    pub async fn watch(&self, id: &ComponentId) -> Result<ComponentWatch> {
+        let row = components::Entity::find_by_id(id.as_str()).one(&self.at.conn).await;
+        let row = row.map_err(self.at.failed("read what is watched about a component"))?;
+        let row = row.ok_or_else(|| Error::not_found("component", id))?;
+        let read = Reader { table: "components", key: &row.id };
+        let report: Option<ReconciliationJson> =
+            row.reconciliation_json.as_deref().map(|json| read.json(json)).transpose()?;
+        let reconciliation = match (row.reconciled_at, report) {
+            (Some(at), Some(report)) => Some(report.at(read.instant(at)?)),
+            _ => None,
+        };
+        Ok(ComponentWatch {
+            ticket_asked_at: read.instant_if_any(row.ticket_asked_at)?,
+            ticket_late_since: read.instant_if_any(row.ticket_late_since)?,
+            reconciliation,
+        })
+    }
 }
 
 impl ComponentRepo<'_, Write> {
@@ -58,6 +83,91 @@ impl ComponentRepo<'_, Write> {
     pub async fn insert(&self, component: &Component) -> Result<()> {
         self.at.changed(Changed::Component(component.appid.clone()));
         self.at.insert_new("add a component", "component", row(self.at.keys, component)).await
+    }
+
+    /// Notes at `at` that WeChat is being asked for tickets, and since when they are late. `false`
+    /// when somebody else has noted that since `seen` was read.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn note_ticket_asked(
+        &self,
+        id: &ComponentId,
+        seen: &ComponentWatch,
+        at: Instant,
+    ) -> Result<bool> {
+        let late_since = seen.ticket_late_since.unwrap_or(at).timestamp_millis();
+        let as_seen = match seen.ticket_asked_at {
+            Some(asked) => Column::TicketAskedAt.eq(asked.timestamp_millis()),
+            None => Column::TicketAskedAt.is_null(),
+        };
+        let update = components::Entity::update_many()
+            .col_expr(Column::TicketAskedAt, Expr::val(at.timestamp_millis()))
+            .col_expr(Column::TicketLateSince, Expr::val(late_since))
+            .filter(Condition::all().add(as_seen));
+        self.update(id, "note that tickets are late", update).await
+    }
+
+    /// Notes that tickets come again.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn note_ticket_in_time(&self, id: &ComponentId) -> Result<()> {
+        let update = components::Entity::update_many()
+            .col_expr(Column::TicketAskedAt, Expr::val(None::<i64>))
+            .col_expr(Column::TicketLateSince, Expr::val(None::<i64>));
+        self.update(id, "note that tickets come again", update).await.map(drop)
+    }
+
+    /// Notes a reconciliation that went to its end.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn note_reconciliation(
+        &self,
+        id: &ComponentId,
+        reconciliation: &Reconciliation,
+    ) -> Result<()> {
+        let report = ReconciliationJson::from(reconciliation);
+        let json = serde_json::to_string(&report).expect("numbers are always JSON");
+        let update = components::Entity::update_many()
+            .col_expr(Column::ReconciledAt, Expr::val(reconciliation.at.timestamp_millis()))
+            .col_expr(Column::ReconciliationJson, Expr::val(json));
+        self.update(id, "note a reconciliation", update).await.map(drop)
+    }
+
+    async fn update(
+        &self,
+        id: &ComponentId,
+        what: &'static str,
+        update: UpdateMany<components::Entity>,
+    ) -> Result<bool> {
+        let update = update.filter(Column::Id.eq(id.as_str()));
+        let updated = update.exec(&self.at.conn).await.map_err(self.at.failed(what))?;
+        Ok(updated.rows_affected == 1)
+    }
+}
+
+/// A reconciliation as its column keeps it.
+#[derive(Serialize, Deserialize)]
+struct ReconciliationJson {
+    listed: u32,
+    recovered: u32,
+    found: u32,
+    withdrawn: u32,
+}
+
+impl From<&Reconciliation> for ReconciliationJson {
+    fn from(reconciliation: &Reconciliation) -> Self {
+        let Reconciliation { listed, recovered, found, withdrawn, .. } = *reconciliation;
+        Self { listed, recovered, found, withdrawn }
+    }
+}
+
+impl ReconciliationJson {
+    fn at(self, at: Instant) -> Reconciliation {
+        let Self { listed, recovered, found, withdrawn } = self;
+        Reconciliation { at, listed, recovered, found, withdrawn }
     }
 }
 
@@ -75,6 +185,10 @@ fn row(keys: &KeyRing, component: &Component) -> components::Model {
             .previous_encoding_aes_key
             .as_ref()
             .map(|key| seal("previous_encoding_aes_key_sealed", key)),
+        ticket_asked_at: None,
+        ticket_late_since: None,
+        reconciled_at: None,
+        reconciliation_json: None,
         created_at: component.created_at.timestamp_millis(),
         updated_at: component.updated_at.timestamp_millis(),
     }

@@ -36,6 +36,17 @@ impl<A> TicketRepo<'_, A> {
         let row = rows.one(&self.at.conn).await.map_err(self.at.failed("read a ticket"))?;
         row.as_ref().map(|row| record(&self.at, row)).transpose()
     }
+
+    /// The kept tickets of the component that are not older than `not_before`, the newest first.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`], [`crate::Error::Unopenable`], [`crate::Error::Inconsistent`].
+    pub async fn list(&self, component: &ComponentId, not_before: Instant) -> Result<Vec<Ticket>> {
+        let rows =
+            newest_first(component).filter(Column::IssuedAt.gte(not_before.timestamp_millis()));
+        let rows = rows.all(&self.at.conn).await.map_err(self.at.failed("list tickets"))?;
+        rows.iter().map(|row| record(&self.at, row)).collect()
+    }
 }
 
 /// Saves tickets that are sealed already and keeps the last ten of each component. A ticket that is

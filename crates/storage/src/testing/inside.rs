@@ -82,23 +82,28 @@ pub async fn kept_tickets(db: &Db, component: &ComponentId) -> Vec<Ticket> {
     rows.iter().map(|row| repo::tickets::record(&at, row).expect("it opens")).collect()
 }
 
-/// The event stream of a tenant, the oldest first.
+/// The event stream of a tenant, the operator's if of none; the oldest first.
 ///
 /// # Panics
 /// When a row cannot be read: a test cannot go on then.
-pub async fn kept_events(db: &Db, tenant: &TenantId) -> Vec<Event> {
+pub async fn kept_events(db: &Db, tenant: Option<&TenantId>) -> Vec<Event> {
     use events::{Column, Entity};
-    let rows = Entity::find().filter(Column::TenantId.eq(tenant.as_str()));
+    let rows = Entity::find().filter(match tenant {
+        Some(tenant) => Column::TenantId.eq(tenant.as_str()),
+        None => Column::TenantId.is_null(),
+    });
     let rows = rows.order_by_asc(Column::Id).all(&db.handle().conn).await.expect("they are read");
     rows.iter().map(event).collect()
 }
 
 fn event(row: &events::Model) -> Event {
     let kind = EventKind::ALL.into_iter().find(|kind| kind.as_str() == row.kind);
+    let tenant_id = row.tenant_id.as_deref().map(TenantId::parse);
+    let appid = |column: &Option<String>| column.as_deref().map(Appid::parse);
     Event {
-        tenant_id: TenantId::parse(&row.tenant_id).expect("an id of ours"),
-        component_appid: Appid::parse(&row.component_appid).expect("an appid"),
-        authorizer_appid: Appid::parse(&row.authorizer_appid).expect("an appid"),
+        tenant_id: tenant_id.transpose().expect("an id of ours"),
+        component_appid: appid(&row.component_appid).transpose().expect("an appid"),
+        authorizer_appid: appid(&row.authorizer_appid).transpose().expect("an appid"),
         kind: kind.expect("a kind of ours"),
         occurred_at: Instant::from_timestamp_millis(row.occurred_at).expect("an instant"),
         id: EventId::parse(&row.id).expect("an id of ours"),

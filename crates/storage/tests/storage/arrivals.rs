@@ -9,7 +9,7 @@ use lingpai_storage::{
     },
 };
 
-use crate::world::{World, all_at_once, at, ticket};
+use crate::world::{World, all_at_once, at, count, raw, ticket};
 
 async fn pending(db: &Db) -> u64 {
     count_pushes(db, PushState::Pending).await
@@ -32,6 +32,47 @@ async fn everything_that_arrives_at_once_is_kept_and_repetitions_fold() {
         assert_eq!(pending(&db).await, 110, "a hundred of one component, ten of the other");
         db.record_arrival(Arrival::Push(world.push(&component, "push 7"))).await.unwrap();
         assert_eq!(pending(&db).await, 110, "also later");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_of_each_account_are_kept_and_repetitions_fold() {
+    on_each_test_db(|test| {
+        let (db, config, keys) = (test.db.clone(), test.config.clone(), test.keys.clone());
+        async move {
+            let other_instance = Db::connect(&config, keys).await.unwrap();
+            let world = World::new();
+            let component = world.stored_component(&db, "wxC").await;
+            let [account, other] =
+                ["wxA", "wxB"].map(|appid| world.authorizer(&component, None, appid).id);
+            let mut messages: Vec<_> = (0..150)
+                .map(|i| world.message(&account, &format!("message {}", i % 100)))
+                .collect();
+            messages.extend((0..10).map(|i| world.message(&other, &format!("message {i}"))));
+            let arrivals = messages.into_iter().enumerate().map(|(i, message)| {
+                let db = if i % 2 == 0 { db.clone() } else { other_instance.clone() };
+                async move { db.record_arrival(Arrival::Message(message)).await.unwrap() }
+            });
+            all_at_once(arrivals).await;
+            let again = world.message(&account, "message 7");
+            db.record_arrival(Arrival::Message(again)).await.unwrap();
+            let mut unreadable = world.message(&account, "not XML");
+            unreadable.is_readable = false;
+            db.record_arrival(Arrival::Message(unreadable)).await.unwrap();
+            other_instance.close().await;
+
+            let raw = raw(&config.url).await;
+            let of = async |account, state| {
+                let rows = "message_pushes WHERE authorizer_id";
+                count(&raw, &format!("{rows} = '{account}' AND state = '{state}'")).await
+            };
+            assert_eq!(of(&account, "kept").await, 100);
+            assert_eq!(of(&other, "kept").await, 10);
+            assert_eq!(of(&account, "quarantined").await, 1);
+            assert_eq!(count(&raw, "message_pushes").await, 111);
+            raw.close().await.unwrap();
+        }
     })
     .await;
 }
@@ -125,6 +166,10 @@ async fn the_last_ten_tickets_are_kept_and_the_newest_is_by_its_inner_time() {
         let newest = db.tickets().newest(&component.id, at(55)).await.unwrap().unwrap();
         assert_eq!(newest.value.expose(), "ticket 55");
         assert!(db.tickets().newest(&component.id, at(56)).await.unwrap().is_none(), "too old");
+        let listed = db.tickets().list(&component.id, at(7)).await.unwrap();
+        let told: Vec<_> = listed.iter().map(|ticket| ticket.value.expose().clone()).collect();
+        let wanted = [55, 54, 53, 52, 51, 50, 7].map(|second| format!("ticket {second}"));
+        assert_eq!(told, wanted, "the newest first, those that are too old left out");
     })
     .await;
 }

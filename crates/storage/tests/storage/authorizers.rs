@@ -1,21 +1,9 @@
-//! Authorizers and their tokens: a newer grant is never overwritten by an older one.
+//! Authorizers: a newer grant is never overwritten by an older one.
 
-use lingpai_model::{
-    Secret,
-    authorizer::{AuthorizerState, GrantTokens, Profile, ProfileKind},
-    token::{KeptToken, TokenFailure},
-};
+use lingpai_model::authorizer::{AuthorizerState, Profile, ProfileKind};
 use lingpai_storage::{Error, testing::on_each_database};
 
-use crate::world::{World, app, at, scope, token};
-
-fn tokens(generation: i64, access: &str, refresh: &str) -> GrantTokens {
-    GrantTokens {
-        generation,
-        access: KeptToken { token: Some(token(access, 0)), failure: None },
-        refresh_token: Some(Secret::from(refresh)),
-    }
-}
+use crate::world::{World, app, at, scope};
 
 #[tokio::test]
 async fn an_authorizer_reads_back_as_it_was_written() {
@@ -83,7 +71,7 @@ async fn of_several_grants_the_active_one_is_meant_then_the_newest() {
         }
         tx.commit().await.unwrap();
         let meant = db.authorizers().get(&scope(&tenant), &app("wxA")).await.unwrap();
-        assert_eq!(meant.component_appid, app("wxD"));
+        assert_eq!(meant.connection.component_appid(), Some(&app("wxD")));
     })
     .await;
 }
@@ -104,63 +92,10 @@ async fn an_older_grant_never_overwrites_a_newer_one() {
         let unknown = world.authorizer(&component, None, "wxB");
         let missing = tx.authorizers().system_update(&unknown).await.unwrap_err();
         assert!(matches!(missing, Error::NotFound { .. }));
-
-        let repo = tx.authorizer_tokens();
-        repo.system_replace(&old.id, &tokens(2, "second", "r2")).await.unwrap();
-        let fenced = repo.system_replace(&old.id, &tokens(1, "first", "r1")).await.unwrap_err();
-        assert!(matches!(fenced, Error::Fenced { .. }));
-        let refreshed = token("late refresh", 1);
-        let fenced = repo.system_save_refreshed(&old.id, 1, &refreshed, None).await.unwrap_err();
-        assert!(matches!(fenced, Error::Fenced { .. }));
-        drop(repo);
         tx.commit().await.unwrap();
 
         let stored = db.authorizers().system_find(&component.id, &old.appid).await.unwrap();
         assert_eq!(stored.unwrap().generation, 2);
-        let kept = db.authorizer_tokens().system_find(&old.id).await.unwrap().unwrap();
-        assert_eq!(kept.access.token, Some(token("second", 0)));
-        assert_eq!(kept.refresh_token, Some(Secret::from("r2")));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_refresh_without_a_new_refresh_token_keeps_the_old_one() {
-    on_each_database(|db| async move {
-        let world = World::new();
-        let component = world.stored_component(&db, "wxC").await;
-        let id = world.stored_authorizer(&db, &component, None, "wxA").await.id;
-        let failure = TokenFailure { at: at(3), reason: "no answer\0".to_owned() };
-        let tx = db.begin().await.unwrap();
-        let repo = tx.authorizer_tokens();
-        repo.system_replace(&id, &tokens(1, "a1", "r1")).await.unwrap();
-        repo.system_mark_failed(&id, &failure).await.unwrap();
-        drop(repo);
-        tx.commit().await.unwrap();
-        let kept = db.cached_authorizer_tokens(&id).await.unwrap().unwrap();
-        assert_eq!(kept.access.token, Some(token("a1", 0)), "a failure costs no token");
-        assert_eq!(kept.access.failure.as_ref().unwrap().reason, "no answer\u{fffd}");
-
-        let save = async |access: &str, refresh: Option<&Secret<String>>| {
-            let tx = db.begin().await.unwrap();
-            let repo = tx.authorizer_tokens();
-            repo.system_save_refreshed(&id, 1, &token(access, 5), refresh).await.unwrap();
-            drop(repo);
-            tx.commit().await.unwrap();
-            db.cached_authorizer_tokens(&id).await.unwrap().unwrap()
-        };
-        let kept = save("a2", None).await;
-        assert_eq!(kept.access, KeptToken { token: Some(token("a2", 5)), failure: None });
-        assert_eq!(kept.refresh_token, Some(Secret::from("r1")));
-        let kept = save("a3", Some(&Secret::from("r3"))).await;
-        assert_eq!(kept.refresh_token, Some(Secret::from("r3")));
-
-        let tx = db.begin().await.unwrap();
-        tx.authorizer_tokens().system_clear_access(&id).await.unwrap();
-        tx.commit().await.unwrap();
-        let kept = db.cached_authorizer_tokens(&id).await.unwrap().unwrap();
-        assert_eq!(kept.access.token, None);
-        assert_eq!(kept.refresh_token, Some(Secret::from("r3")), "it is never erased");
     })
     .await;
 }

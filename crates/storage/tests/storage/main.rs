@@ -2,15 +2,24 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop anywhere")]
 
+mod accounts;
 mod arrivals;
 mod authorizations;
 mod authorizers;
+mod clock;
+mod components;
+mod due_tokens;
 mod exchanges;
 mod leases;
+mod migrations;
 mod open;
 mod pushes;
+mod refresh_tokens;
 mod sealed;
 mod tenancy;
+mod token_leases;
 mod tokens;
 mod transactions;
+mod unlisted;
+mod web_tokens;
 mod world;

@@ -1,6 +1,11 @@
 //! Secrets at rest.
 
-use lingpai_model::{Instant, Secret, push::PushState};
+use lingpai_model::{
+    Instant, Secret,
+    authorizer::AccountSecret,
+    push::PushState,
+    token::{KeptToken, TokenKey},
+};
 use lingpai_storage::{
     Arrival, Db, Error, KeyRing,
     testing::{count_pushes, on_each_test_db},
@@ -111,11 +116,25 @@ async fn no_secret_stands_in_the_database_in_clear() {
     let tx = db.begin().await.unwrap();
     let scope = crate::world::scope(&tenant);
     tx.authorizations().insert(&scope, &world.authorization(&component, &tenant)).await.unwrap();
-    let token = crate::world::token("canary token", 0);
-    tx.component_tokens().save(&component.id, &token).await.unwrap();
+    let key = TokenKey::Component(component.id.clone());
+    let refresh_token = Some(Secret::from("canary refresh token"));
+    let kept = KeptToken { refresh_token, ..crate::world::kept(&key, "canary token") };
+    tx.tokens().replace(&kept).await.unwrap();
     tx.commit().await.unwrap();
     db.record_arrival(Arrival::Ticket(ticket(&component, "canary ticket", 0))).await.unwrap();
     db.record_arrival(Arrival::Push(world.push(&component, "canary push"))).await.unwrap();
+
+    let account = world.stored_account(db, &tenant, "wxOwn").await;
+    let secret = AccountSecret {
+        push_token: Some(Secret::from("canary push token")),
+        encoding_aes_key: Some(Secret::from("canary key")),
+        ..world.account_secret(&account)
+    };
+    let tx = db.begin().await.unwrap();
+    tx.account_secrets().system_insert(&secret).await.unwrap();
+    tx.commit().await.unwrap();
+    let message = world.message(&account.id, "canary message");
+    db.record_arrival(Arrival::Message(message)).await.unwrap();
 
     let path = test.config.url.strip_prefix("sqlite://").unwrap();
     let mut files = 0;

@@ -3,6 +3,7 @@
 use lingpai_model::{
     clock::Entropy,
     digest::Digest,
+    event::{Event, EventKind},
     id::{ApiKeyId, AuthorizationId, OperatorId, TenantId},
     operator::Operator,
     page::PageRequest,
@@ -249,8 +250,32 @@ async fn an_event_is_kept_in_its_tenants_stream_once() {
         let twice = tx.events().append(&first).await.unwrap_err();
         assert!(matches!(twice, Error::AlreadyExists { what: "event" }));
         tx.commit().await.unwrap();
-        assert_eq!(kept_events(&db, &tenant.id).await, [first, second]);
-        assert!(kept_events(&db, &other.id).await.is_empty());
+        assert_eq!(kept_events(&db, Some(&tenant.id)).await, [first, second]);
+        assert!(kept_events(&db, Some(&other.id)).await.is_empty());
+        assert!(kept_events(&db, None).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_of_no_tenant_is_in_the_operators_stream() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let tenant = world.stored_tenant(&db).await;
+        let of_account = Event { component_appid: None, ..world.event(&tenant, 1) };
+        let of_component = Event {
+            tenant_id: None,
+            authorizer_appid: None,
+            kind: EventKind::TicketLate,
+            ..world.event(&tenant, 2)
+        };
+        let tx = db.begin().await.unwrap();
+        for event in [&of_account, &of_component] {
+            tx.events().append(event).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        assert_eq!(kept_events(&db, None).await, [of_component]);
+        assert_eq!(kept_events(&db, Some(&tenant.id)).await, [of_account]);
     })
     .await;
 }

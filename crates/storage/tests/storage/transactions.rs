@@ -3,14 +3,19 @@
 use std::{future::Future, pin::pin};
 
 use futures_util::poll;
-use lingpai_model::page::PageRequest;
+use lingpai_model::{
+    Secret,
+    authorizer::{ReceivedRefreshToken, RefreshTokenSource},
+    page::PageRequest,
+    token::TokenKey,
+};
 use lingpai_storage::{
     Error,
     testing::{Backend, TestDb, on_each_database},
 };
 use sea_orm::ConnectionTrait as _;
 
-use crate::world::{World, all_at_once, app, raw, token};
+use crate::world::{World, all_at_once, app, at, kept, raw, stored_token};
 
 /// Polls `work` a number of times and then drops it, wherever it is.
 async fn abandon_after(polls: usize, work: impl Future<Output = ()>) {
@@ -75,8 +80,14 @@ async fn a_transaction_with_a_failed_statement_is_not_called_committed() {
         let tenant = world.tenant();
         let tx = db.begin().await.unwrap();
         tx.tenants().insert(&tenant).await.unwrap();
-        let unknown = world.component("wxU").id;
-        let error = tx.component_tokens().save(&unknown, &token("t", 0)).await.unwrap_err();
+        let ownerless = ReceivedRefreshToken {
+            component_id: world.component("wxU").id,
+            authorizer_appid: app("wxA"),
+            value: Secret::from("r"),
+            source: RefreshTokenSource::QueryAuth,
+            received_at: at(0),
+        };
+        let error = tx.refresh_tokens().append(&ownerless).await.unwrap_err();
         assert!(matches!(error, Error::Query { .. }), "{error:?}");
         assert!(matches!(tx.commit().await, Err(Error::RolledBack)));
         assert_eq!(db.tenants().find(&tenant.id).await.unwrap(), None);
@@ -140,17 +151,19 @@ async fn transactions_that_read_and_then_write_all_succeed() {
     on_each_database(|db| async move {
         let world = World::new();
         let component = world.stored_component(&db, "wxC").await.id;
+        let key = TokenKey::Component(component.clone());
         let writers = (0..24).map(|i| {
             let (db, component) = (db.clone(), component.clone());
+            let kept = kept(&key, &format!("t{i}"));
             async move {
                 let tx = db.begin().await.unwrap();
                 tx.components().get(&component).await.unwrap();
-                tx.component_tokens().save(&component, &token(&format!("t{i}"), i)).await.unwrap();
+                tx.tokens().replace(&kept).await.unwrap();
                 tx.commit().await.unwrap();
             }
         });
         all_at_once(writers).await;
-        assert!(db.component_tokens().find(&component).await.unwrap().token.is_some());
+        assert!(stored_token(&db, &key).await.token.is_some());
     })
     .await;
 }

@@ -10,19 +10,22 @@ use lingpai_model::{
     Appid, Instant, Secret,
     api_key::{ApiKey, Scopes},
     authorization::{AccountKind, Authorization, AuthorizationState},
-    authorizer::{Authorizer, AuthorizerState, Profile},
+    authorizer::{AccountSecret, Authorizer, AuthorizerState, Connection, Profile, TokenApi},
     caller::TenantScope,
     clock::Entropy,
     component::{Component, Ticket},
     digest::Digest,
     event::{Event, EventKind},
-    id::{ApiKeyId, AuthorizationId, AuthorizerId, ComponentId, EventId, PushId, TenantId},
-    push::{Disposition, NewPush},
+    id::{
+        ApiKeyId, AuthorizationId, AuthorizerId, ComponentId, EventId, PushId, TenantId, WebTokenId,
+    },
+    push::{Disposition, NewMessage, NewPush},
     tenant::Tenant,
-    token::AccessToken,
+    token::{AccessToken, KeptToken, TokenKey},
+    web_token::{WebGrant, WebTokenOwner},
 };
-use lingpai_storage::Db;
-use sea_orm::{Database, DatabaseConnection};
+use lingpai_storage::{Db, Error};
+use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement};
 use tokio::task::JoinSet;
 
 /// Makes records that differ from each other, repeat from run to run, and sort as they were made.
@@ -77,8 +80,10 @@ impl World {
     ) -> Authorizer {
         Authorizer {
             id: AuthorizerId::new(self.now(), &self.0),
-            component_id: component.id.clone(),
-            component_appid: component.appid.clone(),
+            connection: Connection::Component {
+                id: component.id.clone(),
+                appid: component.appid.clone(),
+            },
             tenant_id: tenant.map(|tenant| tenant.id.clone()),
             appid: app(appid),
             state: AuthorizerState::Active,
@@ -88,6 +93,49 @@ impl World {
             func_info: vec![1, 15, 4],
             created_at: at(0),
             updated_at: at(0),
+        }
+    }
+
+    /// The key of an authorizer's token. Owners of tokens need not be stored.
+    pub(crate) fn token_key(&self) -> TokenKey {
+        TokenKey::Authorizer(AuthorizerId::new(self.now(), &self.0))
+    }
+
+    /// What a tenant entered for an authorizer that is connected by its own secret.
+    pub(crate) fn account_secret(&self, authorizer: &Authorizer) -> AccountSecret {
+        AccountSecret {
+            authorizer_id: authorizer.id.clone(),
+            appid: authorizer.appid.clone(),
+            appsecret: Secret::from("canary account secret"),
+            token_api: TokenApi::StableToken,
+            push_token: None,
+            encoding_aes_key: None,
+            created_at: at(0),
+        }
+    }
+
+    pub(crate) fn web_grant(&self, authorizer: &Authorizer, openid: &str, scope: &str) -> WebGrant {
+        WebGrant {
+            id: WebTokenId::new(self.now(), &self.0),
+            owner: WebTokenOwner {
+                authorizer_id: authorizer.id.clone(),
+                openid: openid.to_owned(),
+                scope: scope.to_owned(),
+            },
+            unionid: None,
+            refresh_until: at(30 * 86_400),
+        }
+    }
+
+    pub(crate) fn message(&self, account: &AuthorizerId, dedupe: &str) -> NewMessage {
+        NewMessage {
+            id: PushId::new(self.now(), &self.0),
+            authorizer_id: account.clone(),
+            dedupe: Digest::of(&[dedupe.as_bytes()]),
+            payload: Secret::new(dedupe.as_bytes().to_vec()),
+            is_readable: true,
+            issued_at: at(1),
+            received_at: at(2),
         }
     }
 
@@ -128,9 +176,9 @@ impl World {
     pub(crate) fn event(&self, tenant: &Tenant, second: i64) -> Event {
         Event {
             id: EventId::new(at(second), &self.0),
-            tenant_id: tenant.id.clone(),
-            component_appid: app("wxC"),
-            authorizer_appid: app("wxA"),
+            tenant_id: Some(tenant.id.clone()),
+            component_appid: Some(app("wxC")),
+            authorizer_appid: Some(app("wxA")),
             kind: EventKind::Authorized,
             occurred_at: at(second),
         }
@@ -163,11 +211,23 @@ impl World {
         appid: &str,
     ) -> Authorizer {
         let authorizer = self.authorizer(component, tenant, appid);
-        let tx = db.begin().await.unwrap();
-        tx.authorizers().system_insert(&authorizer).await.unwrap();
-        tx.commit().await.unwrap();
+        insert(db, &authorizer).await;
         authorizer
     }
+
+    /// An account of the tenant that is stored, to be connected by its own secret.
+    pub(crate) async fn stored_account(&self, db: &Db, tenant: &Tenant, appid: &str) -> Authorizer {
+        let granted = self.authorizer(&self.component("wxAny"), Some(tenant), appid);
+        let account = Authorizer { connection: Connection::Secret, func_info: vec![], ..granted };
+        insert(db, &account).await;
+        account
+    }
+}
+
+async fn insert(db: &Db, authorizer: &Authorizer) {
+    let tx = db.begin().await.unwrap();
+    tx.authorizers().system_insert(authorizer).await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 pub(crate) fn at(second: i64) -> Instant {
@@ -199,6 +259,23 @@ pub(crate) fn token(value: &str, second: i64) -> AccessToken {
     }
 }
 
+/// A kept token of the first generation, with this value.
+pub(crate) fn kept(key: &TokenKey, value: &str) -> KeptToken {
+    KeptToken { token: Some(token(value, 0)), ..KeptToken::unknown(key.clone(), 1) }
+}
+
+/// Stores a token as one that came by another way than a refresh.
+pub(crate) async fn replace(db: &Db, kept: &KeptToken) -> Result<(), Error> {
+    let tx = db.begin().await.unwrap();
+    tx.tokens().replace(kept).await?;
+    tx.commit().await
+}
+
+/// The token as it is stored.
+pub(crate) async fn stored_token(db: &Db, key: &TokenKey) -> KeptToken {
+    db.tokens().find(key).await.unwrap().unwrap()
+}
+
 /// Runs all of `tasks` at once and returns what they gave, in no order.
 pub(crate) async fn all_at_once<T: Send + 'static>(
     tasks: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
@@ -210,4 +287,11 @@ pub(crate) async fn all_at_once<T: Send + 'static>(
 #[expect(clippy::disallowed_methods, reason = "to damage rows that the store would never write")]
 pub(crate) async fn raw(url: &str) -> DatabaseConnection {
     Database::connect(url).await.unwrap()
+}
+
+/// How many rows there are of `rows`: a table, and a condition if there is one.
+pub(crate) async fn count(raw: &DatabaseConnection, rows: &str) -> i64 {
+    let sql = format!("SELECT COUNT(*) AS n FROM {rows}");
+    let statement = Statement::from_string(raw.get_database_backend(), sql);
+    raw.query_one_raw(statement).await.unwrap().unwrap().try_get("", "n").unwrap()
 }

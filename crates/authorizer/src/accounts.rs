@@ -1,0 +1,140 @@
+use lingpai_component_token::KeeperBase;
+use lingpai_model::{
+    Appid, Secret,
+    authorizer::{AccountSecret, Authorizer, AuthorizerState, Connection, Profile, TokenApi},
+    caller::TenantScope,
+    event::EventKind,
+    id::AuthorizerId,
+    token::{AccessToken, KeptToken, Refresh, RefreshCause},
+};
+use lingpai_storage::Tx;
+use lingpai_wechat::{client::Client, crypt::EncodingAesKey};
+
+use crate::{Error, Result, stream::emit, tokens::ordinary};
+
+/// Connects accounts by their own secret.
+#[derive(Debug, Clone)]
+pub struct Accounts {
+    base: KeeperBase,
+    wechat: Client,
+}
+
+/// An account as a tenant enters it.
+#[derive(Debug)]
+pub struct NewAccount {
+    /// Its appid.
+    pub appid: Appid,
+    /// Its secret.
+    pub appsecret: Secret<String>,
+    /// Which interface gives its token.
+    pub token_api: TokenApi,
+    /// What protects the pushes to it, if it is to get any: its Token (令牌) and its
+    /// `EncodingAESKey` (消息加解密密钥).
+    pub push_keys: Option<(Secret<String>, Secret<String>)>,
+}
+
+impl Accounts {
+    /// A service that calls `wechat`.
+    #[must_use]
+    pub fn new(base: KeeperBase, wechat: Client) -> Self {
+        Self { base, wechat }
+    }
+
+    /// Connects an account, or takes its new secret when the tenant has connected it before. The
+    /// secret is proved by getting a token with it first.
+    ///
+    /// # Errors
+    /// [`Error::BadEncodingAesKey`]; [`Error::Wechat`] when WeChat does not take the secret;
+    /// [`Error::AccountElsewhere`] when somebody else has connected the account.
+    pub async fn connect(&self, scope: &TenantScope, new: NewAccount) -> Result<Authorizer> {
+        if let Some((_, key)) = &new.push_keys {
+            EncodingAesKey::parse(key.expose()).map_err(Error::BadEncodingAesKey)?;
+        }
+        let now = self.base.clock.now();
+        let (push_token, encoding_aes_key) = new.push_keys.unzip();
+        let mut secret = AccountSecret {
+            authorizer_id: AuthorizerId::new(now, &self.base.entropy),
+            appid: new.appid,
+            appsecret: new.appsecret,
+            token_api: new.token_api,
+            push_token,
+            encoding_aes_key,
+            created_at: now,
+        };
+        let answer = ordinary::ask(&self.wechat, &secret).await?;
+        let token = AccessToken::obtained(answer.access_token, now, answer.expires_in);
+
+        let tx = self.base.db.begin().await?;
+        let authorizer = match tx.account_secrets().system_find(&secret.appid).await? {
+            None => self.add(&tx, scope, &secret).await?,
+            Some(stored) => {
+                secret.authorizer_id = stored.authorizer_id;
+                self.renew(&tx, scope, &secret).await?
+            }
+        };
+        let mut kept = KeptToken::unknown(authorizer.token_key(), authorizer.generation);
+        let [chance] = self.base.entropy.bytes();
+        kept.due_at = Some(ordinary::policy().due_at(&token, chance));
+        kept.token = Some(token);
+        kept.remember(Refresh { at: now, cause: RefreshCause::Grant, failure: None });
+        tx.tokens().replace(&kept).await?;
+        tx.commit().await?;
+        tracing::info!(
+            authorizer.appid = %authorizer.appid,
+            "{} connected by its own secret",
+            authorizer.appid
+        );
+        Ok(authorizer)
+    }
+
+    async fn add(
+        &self,
+        tx: &Tx,
+        scope: &TenantScope,
+        secret: &AccountSecret,
+    ) -> Result<Authorizer> {
+        let authorizer = Authorizer {
+            id: secret.authorizer_id.clone(),
+            connection: Connection::Secret,
+            tenant_id: Some(scope.tenant_id().clone()),
+            appid: secret.appid.clone(),
+            state: AuthorizerState::Active,
+            generation: 1,
+            granted_at: secret.created_at,
+            profile: Profile::default(),
+            func_info: Vec::new(),
+            created_at: secret.created_at,
+            updated_at: secret.created_at,
+        };
+        tx.authorizers().system_insert(&authorizer).await?;
+        match tx.account_secrets().system_insert(secret).await {
+            Err(lingpai_storage::Error::AlreadyExists { .. }) => {
+                return Err(Error::AccountElsewhere { appid: secret.appid.clone() });
+            }
+            inserted => inserted?,
+        }
+        let entropy = &self.base.entropy;
+        emit(tx, entropy, &authorizer, EventKind::Authorized, secret.created_at).await?;
+        Ok(authorizer)
+    }
+
+    async fn renew(
+        &self,
+        tx: &Tx,
+        scope: &TenantScope,
+        secret: &AccountSecret,
+    ) -> Result<Authorizer> {
+        let ids = [secret.authorizer_id.clone()];
+        let stored = tx.authorizers().system_list(&ids).await?.into_iter().next();
+        let owned = stored.filter(|one| one.tenant_id.as_ref() == Some(scope.tenant_id()));
+        let Some(mut authorizer) = owned else {
+            return Err(Error::AccountElsewhere { appid: secret.appid.clone() });
+        };
+        authorizer.state = AuthorizerState::Active;
+        authorizer.generation += 1;
+        authorizer.updated_at = secret.created_at;
+        tx.authorizers().system_update(&authorizer).await?;
+        tx.account_secrets().system_update(secret).await?;
+        Ok(authorizer)
+    }
+}

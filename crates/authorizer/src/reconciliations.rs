@@ -1,0 +1,283 @@
+//! Reconciliation: our authorizers are compared with WeChat's own list of them.
+//!
+//! It brings lost refresh tokens back, and finds accounts that nobody here knows and those that
+//! have withdrawn. It never deletes, and never puts a listed refresh token in the place of a stored
+//! one: the list may be older than a refresh that ran meanwhile. It only fills what is missing, and
+//! adds to the history that refused refreshes look through.
+
+mod intake;
+
+use std::sync::Arc;
+
+use chrono::Duration;
+use lingpai_component_token::{
+    ComponentTokens, Flight, Flights, KeeperBase, LEASE_TTL, LeasedWork, under_lease,
+};
+use lingpai_model::{
+    Instant,
+    authorizer::AuthorizerState,
+    component::{Component, Reconciliation},
+    id::ComponentId,
+    page::PageRequest,
+};
+use lingpai_storage::{Lease, LeaseKey};
+use lingpai_wechat::{call::authorizer::MAX_LIST_COUNT, client::Client};
+
+use crate::{Error, Grants, Result};
+
+/// How long after a reconciliation the next one is due.
+const INTERVAL: Duration = Duration::hours(24);
+
+/// How long without a ticket means that we were away, or that the database was restored.
+const GAP: Duration = Duration::hours(1);
+
+/// How old a reconciliation may be that a search for a lost refresh token is content with.
+const RECENT: Duration = Duration::minutes(5);
+
+/// How long after a reconciliation the next one may come by itself, at the soonest.
+const AT_LEAST_APART: Duration = Duration::minutes(10);
+
+/// How many accounts that WeChat does not list one reconciliation asks about; the next one goes on.
+const DOUBTS: usize = 1000;
+
+/// How many doubts are read at a time.
+const DOUBTS_BATCH: u64 = 100;
+
+/// After how many pages of the list the log tells how far it is.
+const PAGES_BETWEEN_WORDS: u32 = 20;
+
+/// Compares components' authorizers with WeChat's list.
+#[derive(Debug, Clone)]
+pub struct Reconciliations {
+    work: Arc<Work>,
+    flights: Arc<Flights<ComponentId, Reconciliation, Error>>,
+}
+
+#[derive(Debug)]
+struct Work {
+    base: KeeperBase,
+    wechat: Client,
+    component_tokens: ComponentTokens,
+    grants: Grants,
+}
+
+impl Reconciliations {
+    /// A service that calls `wechat`; withdrawals are made sure of by `grants`.
+    #[must_use]
+    pub fn new(
+        base: KeeperBase,
+        wechat: Client,
+        component_tokens: ComponentTokens,
+        grants: Grants,
+    ) -> Self {
+        let flights = Arc::new(Flights::new(base.tasks.clone()));
+        Self { work: Arc::new(Work { base, wechat, component_tokens, grants }), flights }
+    }
+
+    /// Compares now, and waits for the end. It goes on when the caller does not.
+    ///
+    /// # Errors
+    /// What asking WeChat or the database failed with; what was found before stays.
+    pub async fn run(&self, component: &Component) -> Result<Reconciliation> {
+        let began = self.work.base.clock.now();
+        Ok(self.flight(component, began).await?)
+    }
+
+    /// Makes sure that the list was read a moment ago.
+    pub(crate) async fn look_up(&self, component: &Component) -> Result<Reconciliation> {
+        let recent = self.work.base.clock.now() - RECENT;
+        Ok(self.flight(component, recent).await?)
+    }
+
+    /// What the last comparison brought, if there was one.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the database failed.
+    pub async fn last(&self, component: &Component) -> Result<Option<Reconciliation>> {
+        Ok(self.work.base.db.components().watch(&component.id).await?.reconciliation)
+    }
+
+    /// Reconciles the components for which that is due; returns how many there were.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the components could not be read. One that fails is logged and tried
+    /// again; it does not hold up the others.
+    pub async fn run_once(&self) -> Result<usize> {
+        let (mut done, mut request) = (0, PageRequest::first());
+        loop {
+            let page = self.work.base.db.components().list(&request).await?;
+            for component in &page.items {
+                if !self.work.is_due(component).await? {
+                    continue;
+                }
+                match self.run(component).await {
+                    Ok(_) => done += 1,
+                    Err(error) => tracing::warn!(
+                        component.appid = %component.appid,
+                        %error,
+                        "component {} could not be reconciled; it is tried again",
+                        component.appid
+                    ),
+                }
+            }
+            let Some(next) = page.next else { return Ok(done) };
+            request = request.following(next);
+        }
+    }
+
+    fn flight(&self, component: &Component, not_before: Instant) -> Flight<Reconciliation, Error> {
+        let (work, component) = (Arc::clone(&self.work), component.clone());
+        self.flights.join(component.id.clone(), || async move {
+            under_lease(&Comparison { work: &work, component: &component, not_before }).await
+        })
+    }
+}
+
+/// One comparison.
+struct Comparison<'a> {
+    work: &'a Work,
+    component: &'a Component,
+    /// One that began then or later will do.
+    not_before: Instant,
+}
+
+impl LeasedWork for Comparison<'_> {
+    type Lease = Lease;
+    type Outcome = Reconciliation;
+    type Error = Error;
+
+    fn name(&self) -> String {
+        LeaseKey::reconciliation(&self.component.id).to_string()
+    }
+
+    async fn outcome(&self) -> Result<Option<Reconciliation>> {
+        let watch = self.work.base.db.components().watch(&self.component.id).await?;
+        Ok(watch.reconciliation.filter(|last| last.at >= self.not_before))
+    }
+
+    async fn take(&self) -> Result<Option<Lease>> {
+        let key = LeaseKey::reconciliation(&self.component.id);
+        Ok(self.work.base.db.take_lease(&key, LEASE_TTL).await?)
+    }
+
+    async fn perform(&self, lease: Lease) -> Result<Reconciliation> {
+        let db = &self.work.base.db;
+        let compared = match self.outcome().await {
+            Ok(None) => self.work.compare(self.component, &lease).await,
+            Ok(Some(last)) => {
+                db.release_lease(lease).await?;
+                return Ok(last);
+            }
+            Err(error) => Err(error),
+        };
+        match compared {
+            Ok(reconciliation) => {
+                let tx = db.begin().await?;
+                tx.components().note_reconciliation(&self.component.id, &reconciliation).await?;
+                tx.finish_lease(&lease).await?;
+                tx.commit().await?;
+                tracing::info!(
+                    component.appid = %self.component.appid,
+                    listed = reconciliation.listed,
+                    recovered = reconciliation.recovered,
+                    found = reconciliation.found,
+                    withdrawn = reconciliation.withdrawn,
+                    "component {} reconciled",
+                    self.component.appid
+                );
+                Ok(reconciliation)
+            }
+            Err(error) => {
+                db.release_lease(lease).await?;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Work {
+    /// Whether a day has passed, or we were away since: tickets come every ten minutes, so a gap
+    /// between two of them tells it.
+    async fn is_due(&self, component: &Component) -> Result<bool> {
+        let now = self.base.clock.now();
+        let tickets = self.base.db.tickets().list(&component.id, Instant::UNIX_EPOCH).await?;
+        let Some(newest) = tickets.first() else { return Ok(false) };
+        if now - newest.received_at >= GAP {
+            // Without tickets there is soon no token to ask with.
+            return Ok(false);
+        }
+        let last = self.base.db.components().watch(&component.id).await?.reconciliation;
+        let Some(last) = last else { return Ok(true) };
+        let was_away = tickets.windows(2).any(|pair| {
+            let (later, earlier) = (pair[0].received_at, pair[1].received_at);
+            later - earlier >= GAP && later > last.at
+        });
+        let age = now - last.at;
+        Ok(age >= INTERVAL || (was_away && age >= AT_LEAST_APART))
+    }
+
+    /// Goes through the whole list, then asks about those of ours that it did not tell of.
+    async fn compare(&self, component: &Component, lease: &Lease) -> Result<Reconciliation> {
+        let at = self.base.clock.now();
+        let mut so_far = Reconciliation { at, listed: 0, recovered: 0, found: 0, withdrawn: 0 };
+        for page_number in 1.. {
+            let offset = so_far.listed;
+            let page = self
+                .component_tokens
+                .call(component, |token| async move {
+                    let appid = &component.appid;
+                    self.wechat.get_authorizer_list(&token, appid, offset, MAX_LIST_COUNT).await
+                })
+                .await?;
+            so_far.listed += page.listed;
+            self.take_in(component, page.list, &mut so_far).await?;
+            self.base.db.renew_lease(lease, LEASE_TTL).await?;
+            if page_number % PAGES_BETWEEN_WORDS == 0 {
+                tracing::info!(
+                    component.appid = %component.appid,
+                    "{} of {} accounts of component {} compared",
+                    so_far.listed,
+                    page.total_count,
+                    component.appid
+                );
+            }
+            if page.listed == 0 || so_far.listed >= page.total_count {
+                break;
+            }
+        }
+        so_far.withdrawn = self.ask_about_doubts(component, at, lease).await?;
+        Ok(so_far)
+    }
+
+    /// The list may have shifted while it was read, so what it did not tell of is asked about.
+    async fn ask_about_doubts(
+        &self,
+        component: &Component,
+        since: Instant,
+        lease: &Lease,
+    ) -> Result<u32> {
+        let (mut asked, mut withdrawn, mut after) = (0, 0, None);
+        while asked < DOUBTS {
+            let doubts = self
+                .base
+                .db
+                .authorizers()
+                .system_list_unlisted(&component.id, since, after.as_ref(), DOUBTS_BATCH)
+                .await?;
+            let Some(last) = doubts.last() else { break };
+            after = Some(last.id.clone());
+            asked += doubts.len();
+            for authorizer in doubts {
+                let now = self.base.clock.now();
+                self.grants.withdraw(component, &authorizer.appid, now).await?;
+                let db = self.base.db.authorizers();
+                let stored = db.system_find(&component.id, &authorizer.appid).await?;
+                let is_gone =
+                    stored.is_some_and(|one| matches!(one.state, AuthorizerState::Revoked { .. }));
+                withdrawn += u32::from(is_gone);
+                self.base.db.renew_lease(lease, LEASE_TTL).await?;
+            }
+        }
+        Ok(withdrawn)
+    }
+}

@@ -1,0 +1,74 @@
+//! The ordinary `access_token`: the account's own secret is exchanged for it.
+
+use chrono::Duration;
+use lingpai_component_token::{Hold, Obtained, Wanted, patiently};
+use lingpai_model::{
+    authorizer::{AccountSecret, Authorizer, TokenApi},
+    token::{AccessToken, RefreshPolicy},
+};
+use lingpai_wechat::{
+    call::account::{OrdinaryAccessToken, StableTokenMode},
+    client::{Client, ClientError},
+};
+
+use super::AccountKind;
+use crate::Result;
+
+/// An account that is connected by its own secret.
+pub(super) struct Ordinary<'a> {
+    pub(super) kind: &'a AccountKind,
+    pub(super) authorizer: &'a Authorizer,
+}
+
+/// When an ordinary token is refreshed: in its last five minutes, since before them `stable_token`
+/// gives the same token again.
+///
+/// Source: WeChat docs, "Get stable access token" (获取稳定版接口调用凭据).
+pub(crate) fn policy() -> RefreshPolicy {
+    RefreshPolicy {
+        longest_margin: Duration::minutes(4),
+        longest_spread: Duration::seconds(50),
+        ..RefreshPolicy::default()
+    }
+}
+
+impl Ordinary<'_> {
+    /// Asks by the interface that the tenant chose.
+    pub(super) async fn obtain(&self, wanted: Wanted<'_>, hold: &Hold<'_>) -> Result<Obtained> {
+        let AccountKind { base, wechat, .. } = self.kind;
+        let secret = base.db.account_secrets().system_get(&self.authorizer.id).await?;
+        let obtained_at = base.clock.now();
+        let mut answer = ask(wechat, &secret).await?;
+        // A token that WeChat no longer takes is given again as long as it should have lived.
+        if wanted.rejected == Some(&answer.access_token) {
+            hold.on().await?;
+            answer = force(wechat, &secret).await?;
+        }
+        let token = AccessToken::obtained(answer.access_token, obtained_at, answer.expires_in);
+        Ok(Obtained { token, refresh_token: None })
+    }
+}
+
+/// Gets a token by the account's own secret.
+pub(crate) async fn ask(
+    wechat: &Client,
+    secret: &AccountSecret,
+) -> Result<OrdinaryAccessToken, ClientError> {
+    let (appid, appsecret) = (&secret.appid, &secret.appsecret);
+    patiently(|| async move {
+        match secret.token_api {
+            TokenApi::StableToken => {
+                wechat.stable_token(appid, appsecret, StableTokenMode::Normal).await
+            }
+            TokenApi::Token => wechat.access_token(appid, appsecret).await,
+        }
+    })
+    .await
+}
+
+async fn force(
+    wechat: &Client,
+    secret: &AccountSecret,
+) -> Result<OrdinaryAccessToken, ClientError> {
+    wechat.stable_token(&secret.appid, &secret.appsecret, StableTokenMode::Forced).await
+}

@@ -1,0 +1,200 @@
+//! Web OAuth tokens (网页授权): kept per authorizer, fan and scope, and refreshed only when somebody
+//! asks for one, as long as WeChat takes the refresh token.
+
+use lingpai_component_token::{
+    ComponentTokens, Hold, Keeper, KeeperBase, Kind, Obtained, Reaction, Wanted, patiently,
+};
+use lingpai_model::{
+    Secret,
+    authorizer::Authorizer,
+    id::{AuthorizerId, WebTokenId},
+    token::{AccessToken, KeptToken, TokenKey, TokenKind},
+    web_token::{WebGrant, WebTokenOwner},
+};
+use lingpai_wechat::{call::oauth::WEB_REFRESH_TOKEN_LIFETIME, client::Client, errcode::Errcode};
+
+use crate::{Error, Result};
+
+/// Keeps the web OAuth tokens of fans.
+#[derive(Debug, Clone)]
+pub struct WebTokens {
+    keeper: Keeper<WebKind>,
+}
+
+/// What WeChat gave for a fan's code.
+#[derive(Debug)]
+pub struct NewWebToken {
+    /// Whose it is.
+    pub owner: WebTokenOwner,
+    /// The fan across the accounts of one owner, where WeChat tells it.
+    pub unionid: Option<String>,
+    /// The token.
+    pub token: AccessToken,
+    /// What it is refreshed with.
+    pub refresh_token: Secret<String>,
+}
+
+impl WebTokens {
+    /// A service that calls `wechat`.
+    #[must_use]
+    pub fn new(base: KeeperBase, wechat: Client, component_tokens: ComponentTokens) -> Self {
+        let kind = WebKind { base: base.clone(), wechat, component_tokens };
+        Self { keeper: Keeper::new(kind, base) }
+    }
+
+    /// Keeps what a fan granted, in the place of what the same fan granted before.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the database failed.
+    pub async fn keep(&self, new: NewWebToken) -> Result<WebGrant> {
+        let WebKind { base, .. } = self.keeper.kind();
+        let obtained_at = new.token.obtained_at;
+        let tx = base.db.begin().await?;
+        let known = tx.web_tokens().system_find(&new.owner).await?;
+        let id =
+            known.map_or_else(|| WebTokenId::new(obtained_at, &base.entropy), |known| known.id);
+        let refresh_until = obtained_at + WEB_REFRESH_TOKEN_LIFETIME;
+        let grant = WebGrant { id, owner: new.owner, unionid: new.unionid, refresh_until };
+        tx.web_tokens().system_upsert(&grant, obtained_at).await?;
+        let key = TokenKey::Web(grant.id.clone());
+        let generation = tx.tokens().find(&key).await?.map_or(1, |kept| kept.generation + 1);
+        let mut kept = KeptToken::unknown(key, generation);
+        kept.token = Some(new.token);
+        kept.refresh_token = Some(new.refresh_token);
+        tx.tokens().replace(&kept).await?;
+        tx.commit().await?;
+        Ok(grant)
+    }
+
+    /// The fan's token of this scope, refreshed if it has run out.
+    ///
+    /// # Errors
+    /// [`Error::FanUnknown`] when the fan granted nothing of that scope, [`Error::FanGrantEnded`]
+    /// when WeChat takes the refresh token no more; otherwise what the refresh failed with.
+    pub async fn get(
+        &self,
+        authorizer: &Authorizer,
+        openid: &str,
+        scope: &str,
+    ) -> Result<AccessToken> {
+        let owner = WebTokenOwner {
+            authorizer_id: authorizer.id.clone(),
+            openid: openid.to_owned(),
+            scope: scope.to_owned(),
+        };
+        let db = &self.keeper.kind().base.db;
+        let grant = db.web_tokens().system_find(&owner).await?.ok_or(Error::FanUnknown)?;
+        let fan = Fan { authorizer: authorizer.clone(), grant };
+        match self.keeper.get(&fan).await {
+            Err(error) if is_ended(&error) => Err(Error::FanGrantEnded),
+            outcome => outcome,
+        }
+    }
+
+    /// Erases everything that the fan granted to the authorizer.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the database failed.
+    pub async fn erase(&self, authorizer: &AuthorizerId, openid: &str) -> Result<()> {
+        let tx = self.keeper.kind().base.db.begin().await?;
+        for grant in tx.web_tokens().system_list(authorizer, openid).await? {
+            tx.tokens().erase(&TokenKey::Web(grant.id.clone())).await?;
+            tx.web_tokens().system_erase(&grant.id).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+}
+
+/// A fan's grant, and the account that it was made to.
+#[derive(Debug, Clone)]
+struct Fan {
+    authorizer: Authorizer,
+    grant: WebGrant,
+}
+
+#[derive(Debug)]
+struct WebKind {
+    base: KeeperBase,
+    wechat: Client,
+    component_tokens: ComponentTokens,
+}
+
+impl Kind for WebKind {
+    type Owner = Fan;
+    type Error = Error;
+
+    /// No worker looks at them: most fans never come back.
+    const KINDS: &'static [TokenKind] = &[];
+
+    fn key(&self, fan: &Fan) -> TokenKey {
+        TokenKey::Web(fan.grant.id.clone())
+    }
+
+    async fn owners(&self, _: Vec<TokenKey>) -> Result<Vec<Fan>> {
+        Ok(Vec::new())
+    }
+
+    async fn obtain(&self, fan: &Fan, wanted: Wanted<'_>, _: &Hold<'_>) -> Result<Obtained> {
+        let refresh_token = wanted.kept.refresh_token.as_ref().ok_or(Error::FanGrantEnded)?;
+        let obtained_at = self.base.clock.now();
+        if obtained_at >= fan.grant.refresh_until {
+            return Err(Error::FanGrantEnded);
+        }
+        let appid = &fan.authorizer.appid;
+        let answer = match fan.authorizer.connection.component_id() {
+            None => patiently(|| self.wechat.refresh_web_token(appid, refresh_token)).await?,
+            Some(component_id) => {
+                let component = self.base.db.components().get(component_id).await?;
+                let component_appid = &component.appid;
+                self.component_tokens
+                    .call(&component, |token| async move {
+                        let wechat = &self.wechat;
+                        wechat
+                            .refresh_web_token_on_behalf(
+                                &token,
+                                component_appid,
+                                appid,
+                                refresh_token,
+                            )
+                            .await
+                    })
+                    .await?
+            }
+        };
+        check_fan(fan, answer.openid.as_deref())?;
+        let usable = answer.access_token;
+        let token = usable.ok_or_else(|| Error::NoAccessToken { appid: appid.clone() })?;
+        Ok(Obtained {
+            token: AccessToken::obtained(token.value, obtained_at, token.expires_in),
+            refresh_token: answer.refresh_token,
+        })
+    }
+
+    fn reaction(&self, error: &Error) -> Reaction {
+        if is_ended(error) {
+            return Reaction::Reauthorize;
+        }
+        error.wechat().map_or(Reaction::Pause, Reaction::to)
+    }
+}
+
+/// WeChat's answer must be about the fan that was asked for.
+fn check_fan(fan: &Fan, openid: Option<&str>) -> Result<()> {
+    match openid {
+        Some(openid) if openid != fan.grant.owner.openid => {
+            Err(Error::NoAccessToken { appid: fan.authorizer.appid.clone() })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether WeChat takes the refresh token no more: the fan has to consent again.
+///
+/// Source: WeChat docs, "Refresh the web page authorization token" (snsRefreshToken).
+fn is_ended(error: &Error) -> bool {
+    matches!(error, Error::FanGrantEnded)
+        || matches!(
+            error.errcode(),
+            Some(Errcode::INVALID_REFRESH_TOKEN | Errcode::WEB_REFRESH_TOKEN_EXPIRED)
+        )
+}

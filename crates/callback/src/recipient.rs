@@ -1,0 +1,147 @@
+//! What proves that a push is WeChat's, and for whom it is meant: the same for components and for
+//! accounts with keys of their own.
+
+use chrono::{DateTime, Duration};
+use lingpai_model::{Appid, Instant, Secret, authorizer::AccountSecret, component::Component};
+use lingpai_wechat::{
+    crypt::{Crypt, CryptError, EncodingAesKey},
+    push::{Envelope, PushError, PushQuery, UrlCheckQuery},
+};
+use tracing::field;
+
+use crate::Refusal;
+
+/// How far WeChat's clock may be ahead of ours.
+const CLOCK_TOLERANCE: Duration = Duration::minutes(10);
+
+/// For whom pushes are meant, with what protects them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recipient<'a> {
+    kind: Kind,
+    /// Every frame ends with it.
+    appid: &'a Appid,
+    push_token: &'a Secret<String>,
+    encoding_aes_key: &'a Secret<String>,
+    previous_encoding_aes_key: Option<&'a Secret<String>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Component,
+    Account,
+}
+
+impl<'a> Recipient<'a> {
+    pub(crate) fn component(component: &'a Component) -> Self {
+        Self {
+            kind: Kind::Component,
+            appid: &component.appid,
+            push_token: &component.push_token,
+            encoding_aes_key: &component.encoding_aes_key,
+            previous_encoding_aes_key: component.previous_encoding_aes_key.as_ref(),
+        }
+    }
+
+    /// `None` when the account is to get no pushes.
+    pub(crate) fn account(account: &'a AccountSecret) -> Option<Self> {
+        Some(Self {
+            kind: Kind::Account,
+            appid: &account.appid,
+            push_token: account.push_token.as_ref()?,
+            encoding_aes_key: account.encoding_aes_key.as_ref()?,
+            previous_encoding_aes_key: None,
+        })
+    }
+
+    /// Verifies and decrypts a push.
+    ///
+    /// # Errors
+    /// [`Refusal::Unverified`]; which check failed stands in the log only.
+    pub(crate) fn open(&self, raw_query: &str, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+        self.opened(raw_query, body).map_err(|check| self.unverified(check))
+    }
+
+    /// The text with which a URL check of WeChat's is answered.
+    ///
+    /// # Errors
+    /// [`Refusal::Unverified`] when the signature is not WeChat's.
+    pub(crate) fn check_url(&self, raw_query: &str) -> Result<String, Refusal> {
+        let query = UrlCheckQuery::parse(raw_query).map_err(|_| self.unverified("query"))?;
+        let crypt = self.crypt().map_err(|_| self.unverified("key"))?;
+        if crypt.verify_url(&query) { Ok(query.echostr) } else { Err(self.unverified("signature")) }
+    }
+
+    /// Which check failed helps the operator; the sender is not told.
+    pub(crate) fn unverified(&self, check: &'static str) -> Refusal {
+        tracing::warn!(
+            component.appid = self.appid_of(Kind::Component).map(field::display),
+            authorizer.appid = self.appid_of(Kind::Account).map(field::display),
+            check,
+            "a push to {} {} does not verify",
+            self.noun(),
+            self.appid
+        );
+        Refusal::Unverified
+    }
+
+    /// Tells the operator of an authentic push that `error` kept from being read.
+    pub(crate) fn note_quarantine(&self, error: PushError) {
+        tracing::error!(
+            component.appid = self.appid_of(Kind::Component).map(field::display),
+            authorizer.appid = self.appid_of(Kind::Account).map(field::display),
+            %error,
+            "an authentic push to {} {} cannot be read; it is kept in quarantine",
+            self.noun(),
+            self.appid
+        );
+    }
+
+    /// Opens the envelope; the error names the check that failed.
+    fn opened(&self, raw_query: &str, body: &[u8]) -> Result<Vec<u8>, &'static str> {
+        let query = PushQuery::parse(raw_query).map_err(|_| "query")?;
+        let envelope = self.envelope(body).map_err(|_| "envelope")?;
+        let crypt = self.crypt().map_err(|_| "key")?;
+        let opened = crypt.open(&query, &envelope.encrypt).map_err(|error| match error {
+            CryptError::BadSignature => "signature",
+            _ => "ciphertext",
+        })?;
+        Ok(opened.plaintext)
+    }
+
+    /// An account may have chosen JSON in WeChat's console; a component cannot.
+    fn envelope(&self, body: &[u8]) -> Result<Envelope, PushError> {
+        let is_json = body.trim_ascii_start().starts_with(b"{");
+        if self.kind == Kind::Account && is_json {
+            Envelope::parse_json(body)
+        } else {
+            Envelope::parse(body)
+        }
+    }
+
+    fn crypt(&self) -> Result<Crypt, CryptError> {
+        let current = EncodingAesKey::parse(self.encoding_aes_key.expose())?;
+        let previous = self
+            .previous_encoding_aes_key
+            .map(|key| EncodingAesKey::parse(key.expose()))
+            .transpose()?;
+        Ok(Crypt::new(self.push_token.clone(), self.appid.clone(), current, previous))
+    }
+
+    fn appid_of(&self, kind: Kind) -> Option<&'a Appid> {
+        (self.kind == kind).then_some(self.appid)
+    }
+
+    fn noun(&self) -> &'static str {
+        match self.kind {
+            Kind::Component => "component",
+            Kind::Account => "authorizer",
+        }
+    }
+}
+
+/// The time inside a push, which orders what it says; when it was received if it has none. A time
+/// far ahead is cut: nothing may stay the newest for ever.
+pub(crate) fn inner_time(create_time: Option<i64>, received_at: Instant) -> Instant {
+    let told = create_time.and_then(|secs| DateTime::from_timestamp(secs, 0));
+    told.unwrap_or(received_at).min(received_at + CLOCK_TOLERANCE)
+}

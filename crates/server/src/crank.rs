@@ -1,0 +1,131 @@
+//! The work behind the HTTP surface: run by loops in a worker, and turned by hand in tests.
+
+use std::{sync::Arc, time::Duration};
+
+use lingpai_authorizer::{AuthorizerTokens, Grants, Reconciliations};
+use lingpai_callback::Processor;
+use lingpai_component_token::{ComponentTokens, TicketWatch};
+use lingpai_model::clock::Entropy;
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::workers::{Pace, Worker};
+
+/// How often tickets and reconciliations are looked after: what they watch changes by the minute.
+const WATCH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Everything that workers do.
+#[derive(Debug, Clone)]
+pub struct Crank {
+    pub(crate) processor: Processor,
+    pub(crate) grants: Grants,
+    pub(crate) component_tokens: ComponentTokens,
+    pub(crate) authorizer_tokens: AuthorizerTokens,
+    pub(crate) ticket_watch: TicketWatch,
+    pub(crate) reconciliations: Reconciliations,
+}
+
+/// What the loops of a process share.
+pub(crate) struct Loops<'a> {
+    /// Wakes the processor when a push was recorded.
+    pub(crate) recorded: Arc<Notify>,
+    pub(crate) entropy: Entropy,
+    pub(crate) tasks: &'a TaskTracker,
+    pub(crate) stop: &'a CancellationToken,
+}
+
+impl Loops<'_> {
+    fn start<S, F, E>(
+        &self,
+        (name, interval): (&'static str, Duration),
+        wake: Arc<Notify>,
+        service: &S,
+        turn: impl Fn(S) -> F + Send + Sync + 'static,
+    ) where
+        S: Clone + Send + Sync + 'static,
+        F: Future<Output = Result<usize, E>> + Send + 'static,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let worker = Worker {
+            name,
+            pace: Pace { interval, ..Pace::default() },
+            wake,
+            entropy: self.entropy.clone(),
+            tasks: self.tasks.clone(),
+        };
+        let service = service.clone();
+        self.tasks.spawn(worker.run(self.stop.clone(), move || turn(service.clone())));
+    }
+}
+
+impl Crank {
+    /// Starts a loop for each kind of work; they end when they are told to stop.
+    pub(crate) fn start(&self, loops: &Loops<'_>) {
+        let often = Pace::default().interval;
+        let never = Arc::<Notify>::default;
+        let recorded = Arc::clone(&loops.recorded);
+        loops.start(("pushes", often), recorded, &self.processor, |service| async move {
+            service.run_once().await
+        });
+        loops.start(("grants", often), never(), &self.grants, |service| async move {
+            service.run_once().await
+        });
+        let tokens = &self.component_tokens;
+        loops.start(("component tokens", often), never(), tokens, |service| async move {
+            service.run_once().await
+        });
+        let tokens = &self.authorizer_tokens;
+        loops.start(("authorizer tokens", often), never(), tokens, |service| async move {
+            service.run_once().await
+        });
+        let watch = &self.ticket_watch;
+        loops.start(("tickets", WATCH_INTERVAL), never(), watch, |service| async move {
+            service.run_once().await
+        });
+        let comparisons = &self.reconciliations;
+        loops.start(
+            ("reconciliations", WATCH_INTERVAL),
+            never(),
+            comparisons,
+            |service| async move { service.run_once().await },
+        );
+    }
+
+    /// Acts on recorded pushes and continues open exchanges; returns how many there were.
+    ///
+    /// # Errors
+    /// As the workers' turns fail.
+    pub async fn turn(&self) -> anyhow::Result<usize> {
+        let pushes = self.processor.run_once().await?;
+        let exchanges = self.grants.run_once().await?;
+        Ok(pushes + exchanges)
+    }
+
+    /// Refreshes the tokens that are due and waits for the refreshes; returns how many were begun.
+    ///
+    /// # Errors
+    /// As the workers' turns fail. A refresh that fails is no error here: its token says so.
+    pub async fn keep_tokens(&self) -> anyhow::Result<usize> {
+        let components = self.component_tokens.run_once().await?;
+        self.component_tokens.settled().await;
+        let authorizers = self.authorizer_tokens.run_once().await?;
+        self.authorizer_tokens.settled().await;
+        Ok(components + authorizers)
+    }
+
+    /// Looks after the tickets; returns for how many components WeChat was asked for one.
+    ///
+    /// # Errors
+    /// As the worker's turn fails.
+    pub async fn watch_tickets(&self) -> anyhow::Result<usize> {
+        Ok(self.ticket_watch.run_once().await?)
+    }
+
+    /// Reconciles the components for which that is due; returns how many there were.
+    ///
+    /// # Errors
+    /// As the worker's turn fails.
+    pub async fn reconcile(&self) -> anyhow::Result<usize> {
+        Ok(self.reconciliations.run_once().await?)
+    }
+}

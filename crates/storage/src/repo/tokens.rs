@@ -1,0 +1,458 @@
+//! Every token that is kept alive: one row each, with the lease under which it is refreshed.
+//!
+//! What was obtained is written only under the lease's epoch and the row's generation. The epoch
+//! grows whenever a lease is taken or given back and whenever somebody else changes what is
+//! refreshed, so a refresher that slept too long changes nothing.
+
+use std::time::Duration;
+
+use lingpai_model::{
+    Instant, Secret,
+    token::{AccessToken, KeptToken, Refresh, RefreshCause, TokenFailure, TokenKey, TokenKind},
+};
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, ExprTrait as _,
+    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, UpdateMany,
+    sea_query::{Expr, LockBehavior, LockType},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Reader, TokenRepo, Write, reason};
+use crate::{
+    cache::Changed,
+    db::{Db, Handle, millis},
+    entity::tokens::{self, Column, Entity},
+    error::{Error, Result},
+    seal::{KeyRing, Place},
+};
+
+/// How long a row is left alone that cannot be read: the next start may have the key it needs.
+const UNREADABLE_PAUSE_MS: i64 = 15 * 60 * 1000;
+
+/// How much of a failure the history of refreshes keeps, in characters.
+const REMEMBERED_CHARS: usize = 160;
+
+/// The right to refresh one token. Only [`Db::take_token`] and [`TokenRepo::claim_due`] make one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenLease {
+    key: TokenKey,
+    epoch: i64,
+    generation: i64,
+}
+
+/// A token that may be refreshed now, by whoever holds the lease.
+#[derive(Debug)]
+pub struct LeasedToken {
+    /// As it stood when the lease was taken.
+    pub kept: KeptToken,
+    /// The lease.
+    pub lease: TokenLease,
+}
+
+impl<A> TokenRepo<'_, A> {
+    /// The token, if its row was ever made.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
+    pub async fn find(&self, key: &TokenKey) -> Result<Option<KeptToken>> {
+        let row = read(&self.at, key).await?;
+        row.map(|row| record(&self.at, &row)).transpose()
+    }
+
+    /// The tokens of this kind that these owners have, in no order.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
+    pub async fn list(&self, kind: TokenKind, owner_ids: &[&str]) -> Result<Vec<KeptToken>> {
+        let rows = Entity::find()
+            .filter(Column::Kind.eq(kind.as_str()))
+            .filter(Column::OwnerId.is_in(owner_ids.iter().copied()))
+            .all(&self.at.conn)
+            .await
+            .map_err(self.at.failed("list tokens"))?;
+        rows.iter().map(|row| record(&self.at, row)).collect()
+    }
+}
+
+impl TokenRepo<'_, Write> {
+    /// Takes the leases of up to `limit` tokens of this kind that are due at `now`, for `ttl` by
+    /// the database's clock. No two claims overlap.
+    ///
+    /// A row that cannot be read is put off, so that it holds up nobody else.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn claim_due(
+        &self,
+        kind: TokenKind,
+        now: Instant,
+        limit: u64,
+        ttl: Duration,
+    ) -> Result<Vec<LeasedToken>> {
+        let what = "claim due tokens";
+        let rows = Entity::find()
+            .filter(Column::Kind.eq(kind.as_str()))
+            .filter(Column::DueAt.lte(now.timestamp_millis()))
+            .filter(Expr::col(Column::LeasedUntil).lte(self.at.now()))
+            .order_by_asc(Column::DueAt)
+            .limit(limit)
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+            .all(&self.at.conn)
+            .await
+            .map_err(self.at.failed(what))?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        Entity::update_many()
+            .col_expr(Column::LeasedUntil, self.at.now().add(millis(ttl)))
+            .col_expr(Column::LeaseEpoch, Expr::col(Column::LeaseEpoch).add(1_i64))
+            .filter(Column::Kind.eq(kind.as_str()))
+            .filter(Column::OwnerId.is_in(rows.iter().map(|row| &row.owner_id)))
+            .exec(&self.at.conn)
+            .await
+            .map_err(self.at.failed(what))?;
+        let mut claimed = Vec::with_capacity(rows.len());
+        for row in rows {
+            match record(&self.at, &row) {
+                Ok(kept) => claimed.push(leased(kept, row.lease_epoch + 1)),
+                Err(error) => self.put_off(&row, now, &error).await?,
+            }
+        }
+        Ok(claimed)
+    }
+
+    /// Writes what a refresh came to, good or bad, and ends its lease. Without a refresh token the
+    /// stored one stays.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] when somebody else took the lease, or changed what is refreshed, meanwhile;
+    /// [`Error::Unavailable`].
+    pub async fn save(&self, lease: &TokenLease, kept: &KeptToken) -> Result<()> {
+        let row = row(self.at.keys, kept);
+        let mut update = Entity::update_many()
+            .col_expr(Column::ValueSealed, Expr::val(row.value_sealed))
+            .col_expr(Column::ExpiresAt, Expr::val(row.expires_at))
+            .col_expr(Column::ObtainedAt, Expr::val(row.obtained_at))
+            .col_expr(Column::FailedAt, Expr::val(row.failed_at))
+            .col_expr(Column::FailureReason, Expr::val(row.failure_reason))
+            .col_expr(Column::Failures, Expr::val(row.failures))
+            .col_expr(Column::DueAt, Expr::val(row.due_at))
+            .col_expr(Column::RefreshesJson, Expr::val(row.refreshes_json))
+            .col_expr(Column::LeasedUntil, Expr::val(0_i64));
+        if let Some(sealed) = row.refresh_token_sealed {
+            update = update.col_expr(Column::RefreshTokenSealed, Expr::val(sealed));
+        }
+        let update = update
+            .filter(Column::LeaseEpoch.eq(lease.epoch))
+            .filter(Column::Generation.eq(lease.generation));
+        let saved = self.update(&lease.key, "save a token", update).await?;
+        if saved { Ok(()) } else { Err(fenced(&lease.key)) }
+    }
+
+    /// Stores a token that came by another way than a refresh, for instance with a new grant, in
+    /// the place of an older generation's or of its own. Whoever is refreshing the old one is
+    /// fenced off.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] when a newer generation is there; [`Error::Unavailable`].
+    pub async fn replace(&self, kept: &KeptToken) -> Result<()> {
+        let row = row(self.at.keys, kept);
+        let mut changed = row.clone().into_active_model().reset_all();
+        for column in [Column::OwnerId, Column::Kind, Column::LeaseEpoch] {
+            changed.not_set(column);
+        }
+        let update =
+            Entity::update_many().set(changed).filter(Column::Generation.lte(kept.generation));
+        let replaced = self.update(&kept.key, "replace a token", update).await?;
+        if replaced || self.at.insert_once("store a token", row).await? {
+            Ok(())
+        } else {
+            Err(fenced(&kept.key))
+        }
+    }
+
+    /// Drops the token of a withdrawn grant, and looks at it no more. The refresh token stays.
+    /// Whoever is refreshing it is fenced off. Without a row nothing happens.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn retire(&self, key: &TokenKey) -> Result<()> {
+        let update = Entity::update_many()
+            .col_expr(Column::ValueSealed, Expr::val(None::<Vec<u8>>))
+            .col_expr(Column::ExpiresAt, Expr::val(None::<i64>))
+            .col_expr(Column::ObtainedAt, Expr::val(None::<i64>))
+            .col_expr(Column::DueAt, Expr::val(None::<i64>))
+            .col_expr(Column::LeasedUntil, Expr::val(0_i64));
+        self.update(key, "retire a token", update).await.map(drop)
+    }
+
+    /// Gives a row of this `generation` the refresh token that it lacks, and makes it due at
+    /// `due_at`. Returns whether it lacked one.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn restore_refresh_token(
+        &self,
+        key: &TokenKey,
+        generation: i64,
+        refresh_token: &Secret<String>,
+        due_at: Instant,
+    ) -> Result<bool> {
+        let owner = [key.owner_id(), key.kind().as_str()];
+        let sealed = self.at.keys.seal_text(place(REFRESH, &owner), refresh_token);
+        let update = Entity::update_many()
+            .col_expr(Column::RefreshTokenSealed, Expr::val(sealed))
+            .col_expr(Column::DueAt, Expr::val(due_at.timestamp_millis()))
+            .filter(Column::Generation.eq(generation))
+            .filter(Column::RefreshTokenSealed.is_null());
+        self.touch(key, "restore a refresh token", update).await
+    }
+
+    /// Makes the token due at `due_at` for a worker, whatever it waited for.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn make_due(&self, key: &TokenKey, due_at: Instant) -> Result<()> {
+        let update =
+            Entity::update_many().col_expr(Column::DueAt, Expr::val(due_at.timestamp_millis()));
+        self.touch(key, "make a token due", update).await.map(drop)
+    }
+
+    /// Erases the token with everything it was refreshed with.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn erase(&self, key: &TokenKey) -> Result<()> {
+        self.at.changed(Changed::Token(key.clone()));
+        Entity::delete_many()
+            .filter(Column::OwnerId.eq(key.owner_id()))
+            .filter(Column::Kind.eq(key.kind().as_str()))
+            .exec(&self.at.conn)
+            .await
+            .map_err(self.at.failed("erase a token"))
+            .map(drop)
+    }
+
+    async fn put_off(&self, row: &tokens::Model, now: Instant, error: &Error) -> Result<()> {
+        tracing::error!(%error, "the {} of {} cannot be read and is put off", row.kind, row.owner_id);
+        let later = now.timestamp_millis() + UNREADABLE_PAUSE_MS;
+        Entity::update_many()
+            .col_expr(Column::DueAt, Expr::val(later))
+            .col_expr(Column::LeasedUntil, Expr::val(0_i64))
+            .filter(Column::OwnerId.eq(&row.owner_id))
+            .filter(Column::Kind.eq(&row.kind))
+            .exec(&self.at.conn)
+            .await
+            .map_err(self.at.failed("put a token off"))
+            .map(drop)
+    }
+
+    /// Changes what is refreshed: the epoch grows. Whether the row was there and its conditions held.
+    async fn update(
+        &self,
+        key: &TokenKey,
+        what: &'static str,
+        update: UpdateMany<Entity>,
+    ) -> Result<bool> {
+        let next = Expr::col(Column::LeaseEpoch).add(1_i64);
+        self.touch(key, what, update.col_expr(Column::LeaseEpoch, next)).await
+    }
+
+    /// Changes what stands beside. Whether the row was there and its conditions held.
+    async fn touch(
+        &self,
+        key: &TokenKey,
+        what: &'static str,
+        update: UpdateMany<Entity>,
+    ) -> Result<bool> {
+        self.at.changed(Changed::Token(key.clone()));
+        let updated = of(update, key).exec(&self.at.conn).await.map_err(self.at.failed(what))?;
+        Ok(updated.rows_affected == 1)
+    }
+}
+
+impl Db {
+    /// Takes the lease of a token for `ttl`, by the database's clock; `None` while somebody else
+    /// holds it. The row is made if it is not there.
+    ///
+    /// If the caller is dropped before it learns the outcome, the lease is given back.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
+    pub async fn take_token(&self, key: &TokenKey, ttl: Duration) -> Result<Option<LeasedToken>> {
+        let (key, store) = (key.clone(), self.store().clone());
+        let taking = async move { take(&store.writing(), &key, ttl).await };
+        let store = self.store().clone();
+        let giving_back =
+            async move |leased: LeasedToken| give_back(&store.writing(), &leased.lease).await;
+        self.take("take a token's lease", taking, giving_back).await
+    }
+
+    /// Holds the lease for another `ttl` from now.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] when it was lost meanwhile: nothing may be done under it any more.
+    /// [`Error::Unavailable`].
+    pub async fn renew_token(&self, lease: &TokenLease, ttl: Duration) -> Result<()> {
+        let at = self.store().writing();
+        let update = Entity::update_many()
+            .col_expr(Column::LeasedUntil, at.now().add(millis(ttl)))
+            .filter(Column::LeaseEpoch.eq(lease.epoch));
+        let renewed = of(update, &lease.key).exec(&at.conn).await;
+        match renewed.map_err(at.failed("renew a token's lease"))?.rows_affected {
+            1 => Ok(()),
+            _ => Err(fenced(&lease.key)),
+        }
+    }
+
+    /// Gives the lease back without having written anything under it. One that was lost meanwhile
+    /// stays with its new holder.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; the lease then runs to its end.
+    pub async fn release_token(&self, lease: &TokenLease) -> Result<()> {
+        give_back(&self.store().writing(), lease).await
+    }
+}
+
+/// Takes the lease if nobody holds it. Each statement stands alone: the epoch that was read is the
+/// condition of the update, so of two takers one finds it changed.
+async fn take(at: &Handle<'_>, key: &TokenKey, ttl: Duration) -> Result<Option<LeasedToken>> {
+    let Some(row) = read(at, key).await? else {
+        let row = row(at.keys, &KeptToken::unknown(key.clone(), 1));
+        at.insert_once("make a token's row", row).await?;
+        return Box::pin(take(at, key, ttl)).await;
+    };
+    let epoch = row.lease_epoch + 1;
+    let update = Entity::update_many()
+        .col_expr(Column::LeaseEpoch, Expr::val(epoch))
+        .col_expr(Column::LeasedUntil, at.now().add(millis(ttl)))
+        .filter(Column::LeaseEpoch.eq(row.lease_epoch))
+        .filter(Expr::col(Column::LeasedUntil).lte(at.now()));
+    let updated = of(update, key).exec(&at.conn).await;
+    let taken = updated.map_err(at.failed("take a token's lease"))?.rows_affected == 1;
+    if taken { Ok(Some(leased(record(at, &row)?, epoch))) } else { Ok(None) }
+}
+
+async fn give_back(at: &Handle<'_>, lease: &TokenLease) -> Result<()> {
+    let update = Entity::update_many()
+        .col_expr(Column::LeasedUntil, Expr::val(0_i64))
+        .col_expr(Column::LeaseEpoch, Expr::col(Column::LeaseEpoch).add(1_i64))
+        .filter(Column::LeaseEpoch.eq(lease.epoch));
+    let updated = of(update, &lease.key).exec(&at.conn).await;
+    updated.map_err(at.failed("give a token's lease back")).map(drop)
+}
+
+async fn read(at: &Handle<'_>, key: &TokenKey) -> Result<Option<tokens::Model>> {
+    let id = (key.owner_id().to_owned(), key.kind().as_str().to_owned());
+    Entity::find_by_id(id).one(&at.conn).await.map_err(at.failed("read a token"))
+}
+
+fn of(update: UpdateMany<Entity>, key: &TokenKey) -> UpdateMany<Entity> {
+    update.filter(Column::OwnerId.eq(key.owner_id())).filter(Column::Kind.eq(key.kind().as_str()))
+}
+
+fn leased(kept: KeptToken, epoch: i64) -> LeasedToken {
+    let lease = TokenLease { key: kept.key.clone(), epoch, generation: kept.generation };
+    LeasedToken { kept, lease }
+}
+
+fn fenced(key: &TokenKey) -> Error {
+    Error::Fenced { key: key.to_string() }
+}
+
+/// One refresh as the row keeps it.
+#[derive(Serialize, Deserialize)]
+struct RefreshJson {
+    at: i64,
+    cause: String,
+    failure: Option<String>,
+}
+
+fn refreshes_json(refreshes: &[Refresh]) -> String {
+    let rows: Vec<RefreshJson> = refreshes
+        .iter()
+        .map(|refresh| RefreshJson {
+            at: refresh.at.timestamp_millis(),
+            cause: refresh.cause.as_str().to_owned(),
+            failure: refresh
+                .failure
+                .as_ref()
+                .map(|failure| reason(failure).chars().take(REMEMBERED_CHARS).collect()),
+        })
+        .collect();
+    serde_json::to_string(&rows).expect("texts and numbers are always JSON")
+}
+
+fn refreshes(read: &Reader<'_>, json: &str) -> Result<Vec<Refresh>> {
+    let rows: Vec<RefreshJson> = read.json(json)?;
+    let refresh = |row: RefreshJson| {
+        let cause = RefreshCause::ALL.into_iter().find(|cause| cause.as_str() == row.cause);
+        Ok(Refresh { at: read.instant(row.at)?, cause: read.present(cause)?, failure: row.failure })
+    };
+    rows.into_iter().map(refresh).collect()
+}
+
+fn row(keys: &KeyRing, kept: &KeptToken) -> tokens::Model {
+    let owner = [kept.key.owner_id(), kept.key.kind().as_str()];
+    let token = kept.token.as_ref();
+    let failure = kept.failure.as_ref();
+    let seal = |column, secret: &Secret<String>| keys.seal_text(place(column, &owner), secret);
+    tokens::Model {
+        owner_id: owner[0].to_owned(),
+        kind: owner[1].to_owned(),
+        generation: kept.generation,
+        value_sealed: token.map(|token| seal(VALUE, &token.value)),
+        expires_at: token.map(|token| token.expires_at.timestamp_millis()),
+        obtained_at: token.map(|token| token.obtained_at.timestamp_millis()),
+        refresh_token_sealed: kept.refresh_token.as_ref().map(|token| seal(REFRESH, token)),
+        failed_at: failure.map(|failure| failure.at.timestamp_millis()),
+        failure_reason: failure.map(|failure| reason(&failure.reason)),
+        failures: failure.map_or(0, |failure| i64::from(failure.in_a_row)),
+        due_at: kept.due_at.map(|due_at| due_at.timestamp_millis()),
+        leased_until: 0,
+        lease_epoch: 0,
+        refreshes_json: Some(refreshes_json(&kept.refreshes)),
+    }
+}
+
+fn record(at: &Handle<'_>, row: &tokens::Model) -> Result<KeptToken> {
+    let read = Reader { table: "tokens", key: &row.owner_id };
+    let owner = [row.owner_id.as_str(), row.kind.as_str()];
+    let open = |column, sealed: &Option<Vec<u8>>| {
+        let sealed = sealed.as_deref();
+        sealed.map(|sealed| at.keys.open_text(place(column, &owner), sealed)).transpose()
+    };
+    let token = match open(VALUE, &row.value_sealed)? {
+        None => None,
+        Some(value) => Some(AccessToken {
+            value,
+            expires_at: read.instant(read.present(row.expires_at)?)?,
+            obtained_at: read.instant(read.present(row.obtained_at)?)?,
+        }),
+    };
+    let failure = match row.failed_at {
+        None => None,
+        Some(failed_at) => Some(TokenFailure {
+            at: read.instant(failed_at)?,
+            reason: read.present(row.failure_reason.clone())?,
+            in_a_row: read.count(row.failures)?,
+        }),
+    };
+    Ok(KeptToken {
+        key: read.present(TokenKey::parse(&row.kind, &row.owner_id))?,
+        generation: row.generation,
+        token,
+        refresh_token: open(REFRESH, &row.refresh_token_sealed)?,
+        failure,
+        due_at: read.instant_if_any(row.due_at)?,
+        refreshes: refreshes(&read, row.refreshes_json.as_deref().unwrap_or("[]"))?,
+    })
+}
+
+const VALUE: &str = "value_sealed";
+const REFRESH: &str = "refresh_token_sealed";
+
+fn place<'a>(column: &'static str, row: &'a [&'a str]) -> Place<'a> {
+    Place { table: "tokens", column, row }
+}

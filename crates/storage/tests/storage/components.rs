@@ -1,0 +1,116 @@
+//! Components, and what is watched about them.
+
+use lingpai_model::{
+    Secret,
+    component::{ComponentWatch, Reconciliation},
+    page::PageRequest,
+};
+use lingpai_storage::{Db, Error, testing::on_each_database};
+
+use crate::world::{World, all_at_once, app, at};
+
+#[tokio::test]
+async fn a_component_reads_back_with_both_its_keys() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let mut component = world.component("wxC");
+        component.previous_encoding_aes_key = Some(component.encoding_aes_key.clone());
+        component.encoding_aes_key = Secret::from("new key");
+        component.name = "改名 🍜".to_owned();
+        component.updated_at = at(9);
+        let tx = db.begin().await.unwrap();
+        tx.components().insert(&component).await.unwrap();
+        tx.commit().await.unwrap();
+        let unknown = db.components().get(&world.component("wxU").id).await.unwrap_err();
+        assert!(matches!(unknown, Error::NotFound { .. }));
+
+        let read = db.components().get(&component.id).await.unwrap();
+        assert_eq!(read.encoding_aes_key.expose(), "new key");
+        assert_eq!(read.previous_encoding_aes_key, Some(Secret::from("canary key")));
+        assert_eq!(read.appsecret, component.appsecret);
+        assert_eq!((read.name, read.updated_at), (component.name, at(9)));
+        assert_eq!(read.appid, app("wxC"));
+        let all = db.components().list(&PageRequest::first()).await.unwrap();
+        assert_eq!(all.items.len(), 1);
+    })
+    .await;
+}
+
+async fn ask_for_ticket(db: &Db, seen: &ComponentWatch, second: i64) -> bool {
+    let tx = db.begin().await.unwrap();
+    let component = tx.components().find(&app("wxC")).await.unwrap().unwrap().id;
+    let first = tx.components().note_ticket_asked(&component, seen, at(second)).await.unwrap();
+    tx.commit().await.unwrap();
+    first
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_that_saw_tickets_late_one_asks_for_them() {
+    on_each_database(|db| async move {
+        let component = World::new().stored_component(&db, "wxC").await.id;
+        for round in 1..=3 {
+            let seen = db.components().watch(&component).await.unwrap();
+            let asking = (0..4).map(|instance| {
+                let (db, seen) = (db.clone(), seen.clone());
+                async move { ask_for_ticket(&db, &seen, 10 * round + instance).await }
+            });
+            let won = all_at_once(asking).await.into_iter().filter(|won| *won).count();
+            assert_eq!(won, 1, "round {round}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tickets_are_late_since_the_first_time_that_was_noted_until_they_come_again() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let component = world.stored_component(&db, "wxC").await.id;
+        let other = world.stored_component(&db, "wxD").await.id;
+        let watch = async || db.components().watch(&component).await.unwrap();
+        let unwatched = watch().await;
+        assert_eq!(unwatched, ComponentWatch::default());
+
+        assert!(ask_for_ticket(&db, &unwatched, 100).await);
+        let asked = watch().await;
+        assert_eq!(
+            (asked.ticket_asked_at, asked.ticket_late_since),
+            (Some(at(100)), Some(at(100)))
+        );
+        assert!(!ask_for_ticket(&db, &unwatched, 101).await, "somebody has asked since");
+        assert!(ask_for_ticket(&db, &asked, 700).await);
+        let again = watch().await;
+        assert_eq!(
+            (again.ticket_asked_at, again.ticket_late_since),
+            (Some(at(700)), Some(at(100)))
+        );
+        assert_eq!(db.components().watch(&other).await.unwrap(), unwatched);
+
+        let tx = db.begin().await.unwrap();
+        tx.components().note_ticket_in_time(&component).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(watch().await, unwatched);
+        assert!(!ask_for_ticket(&db, &again, 701).await, "what was seen is out of date");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_last_reconciliation_is_told() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let component = world.stored_component(&db, "wxC").await.id;
+        for (second, listed) in [(1, 3), (2, u32::MAX)] {
+            let told =
+                Reconciliation { at: at(second), listed, recovered: 1, found: 2, withdrawn: 0 };
+            let tx = db.begin().await.unwrap();
+            tx.components().note_reconciliation(&component, &told).await.unwrap();
+            tx.commit().await.unwrap();
+            let watch = db.components().watch(&component).await.unwrap();
+            assert_eq!(watch.reconciliation, Some(told));
+        }
+        let unknown = db.components().watch(&world.component("wxU").id).await.unwrap_err();
+        assert!(matches!(unknown, Error::NotFound { .. }));
+    })
+    .await;
+}

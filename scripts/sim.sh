@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# A day of the token keeper with a million authorizers, on a clock that runs as fast as the work is
+# done. Prints figures and draws docs/sim-tokens.svg.
+#
+#   scripts/sim.sh [--authorizers N] [--hours N] [--database postgres|sqlite] [--plot FILE]
+#
+# PostgreSQL is the one of LINGPAI_TEST_POSTGRES_URL, or a private one.
+# shellcheck source=scripts/house.sh
+source "$(dirname "${BASH_SOURCE[0]}")/house.sh"
+
+need_toolchain
+need_python
+say "Building, optimized (the first time this takes several minutes)"
+cargo build --locked --release -p lingpai-tests --bin sim
+
+if [ -z "${LINGPAI_TEST_POSTGRES_URL:-}" ] && [[ " $* " != *" sqlite "* ]]; then
+  say "Starting a private PostgreSQL"
+  # A state folder of its own, so that a test run beside this keeps its databases; and the one
+  # server only: the other is declared to be there already.
+  mkdir -p "$target/sim"
+  private() { CARGO_TARGET_DIR="$target/sim" LINGPAI_TEST_MYSQL_URL=unused scripts/databases.sh "$@"; }
+  trap 'private stop' EXIT
+  started="$(private start)"
+  eval "$started"
+fi
+
+say "Simulating"
+"$target/release/sim" "$@"
