@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Measures, optimized: ciphers and parsers in one process, then pushes and proxied calls over
-# loopback with nginx and the databases beside them; five minutes after the build. Writes the tables
-# of docs/benchmarks.md. Nothing else should run meanwhile.
+# Measures, optimized: ciphers and parsers in one process, then pushes, proxied calls and token reads
+# over loopback with nginx, the databases and, where it is installed, Redis beside them; eight minutes
+# after the build. Writes the tables of docs/benchmarks.md. Nothing else should run meanwhile.
 #
-#   scripts/bench.sh [rounds]   with fewer than five rounds the tables are only printed
+#   scripts/bench.sh [rounds]          with fewer than five rounds the tables are only printed
+#   scripts/bench.sh <rounds> tokens   token reads alone, which are printed
 #
 # PostgreSQL is the one of LINGPAI_TEST_POSTGRES_URL, or a private one.
 # shellcheck source=scripts/house.sh
@@ -18,6 +19,10 @@ mkdir -p "$folder"
 
 say "Building, optimized (the first time this takes several minutes)"
 cargo build --locked --release -p lingpai-server -p lingpai-emulator -p lingpai-tests --bins
+if [ "${2:-}" = tokens ]; then
+  say "Over loopback"
+  exec "$target/release/bench" "$folder" "$@"
+fi
 cargo bench --locked --no-run -p lingpai-wechat
 
 say "In one process"

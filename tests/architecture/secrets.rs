@@ -20,9 +20,10 @@ const EXPOSED: &[(&str, &str)] = &[
         "WeChat's consent page wants the pre_auth_code in its query",
     ),
     ("crates/authorizer/src/scrub.rs", "looks for our token in answers, to take it out"),
-    ("crates/callback/src/component_push.rs", "the message key goes into the cipher"),
+    ("crates/callback/src/recipient.rs", "the message key goes into the cipher"),
     ("crates/callback/src/processor.rs", "a push that was kept is parsed"),
     ("crates/api/src/admin/api_keys.rs", "a new API key is handed out, once"),
+    ("crates/api/src/tenant/access_tokens.rs", "a token is handed out to who may read it"),
     ("crates/api/src/wechat/authorization_return.rs", "the browser goes on within its own link"),
     ("crates/api/src/wechat/outcome.rs", "the page leads on within its own link"),
     (

@@ -246,8 +246,8 @@ async fn links_end_and_unknown_ones_lead_nowhere() -> Result<()> {
 #[tokio::test]
 async fn a_made_up_code_touches_nobodys_account() -> Result<()> {
     let (world, owner) = World::with_authorizer().await?;
-    let before = owner.get(&format!("/v1/authorizers/{SHOP}")).await?.json;
     world.advance(Duration::minutes(1));
+    let before = owner.get(&format!("/v1/authorizers/{SHOP}")).await?.json;
     let (_, stranger) = world.operator.create_tenant("另一家").await?;
     let (id, link) = stranger.start_authorization(&world.component.appid).await?;
     let mut browser = Administrator::new("zh");

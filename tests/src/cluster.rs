@@ -15,7 +15,7 @@ use lingpai_emulator::{Emulator, EmulatorConfig};
 use lingpai_storage::testing::{Backend, TestDb};
 use tempfile::TempDir;
 
-pub use self::callers::{Ask, Callers, Tally, ask_once};
+pub use self::callers::{Ask, Callers, Tally, ask_once, renew};
 use crate::{
     people::{Component, Program},
     processes::{Process, Start},

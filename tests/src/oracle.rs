@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use lingpai_emulator::{Emulator, Issue, Kill};
+use lingpai_emulator::{Emulator, Issue};
 
 use crate::{
-    cluster::{Cluster, LONG, ask_once},
+    cluster::{Cluster, LONG, ask_once, renew},
     processes::within,
 };
 
@@ -113,8 +113,8 @@ impl Finding {
 }
 
 impl Proof {
-    /// Waits until every account can be called, kills all access tokens, and calls for every
-    /// account once more: each of these calls needs the refresh token that lingpai kept.
+    /// Waits until every account can be called, and has each token renewed once more: that needs
+    /// the refresh token that lingpai kept. What is handed out then is tried at WeChat.
     ///
     /// # Errors
     /// When an account stays out of use, or an instance cannot be reached.
@@ -132,10 +132,9 @@ impl Proof {
             cluster.appids.iter().map(stats).sum()
         };
         let before = refused();
-        cluster.emulator.kill(&Kill::AllAuthorizerTokens);
         let mut lost = Vec::new();
         for (appid, instance) in each() {
-            if let Err(code) = ask_once(&tenants[instance], appid).await? {
+            if let Err(code) = renew(cluster, &tenants[instance], appid).await? {
                 lost.push(format!("{appid}: {code}"));
             }
         }
@@ -147,7 +146,7 @@ impl Proof {
 mod tests {
     use std::time::Duration;
 
-    use lingpai_emulator::{EmulatorConfig, Fault, FaultKind};
+    use lingpai_emulator::{EmulatorConfig, Fault, FaultKind, Kill};
     use tokio::task::JoinSet;
 
     use super::*;

@@ -9,7 +9,7 @@ use lingpai_component_token::{
     Reaction, Wanted,
 };
 use lingpai_model::{
-    Secret,
+    Instant, Secret,
     authorizer::{Authorizer, AuthorizerState, Connection},
     event::EventKind,
     token::{AccessToken, RefreshCause, RefreshPolicy, TokenHealth, TokenKey, TokenKind},
@@ -224,6 +224,13 @@ impl Kind for AccountKind {
             }
             None => Ok(Cured::No),
         }
+    }
+
+    /// The component's token was missing then, and is not any more.
+    async fn is_reconsidered(&self, authorizer: &Authorizer, failed_at: Instant) -> Result<bool> {
+        let Some(component_id) = authorizer.connection.component_id() else { return Ok(false) };
+        let component = self.base.db.components().get(component_id).await?;
+        Ok(self.component_tokens.has_recovered_since(&component, failed_at).await?)
     }
 
     /// An authorizer that was given up is one again.

@@ -1,11 +1,12 @@
 //! Web OAuth tokens (网页授权): kept per authorizer, fan and scope, and refreshed only when somebody
 //! asks for one, as long as WeChat takes the refresh token.
 
+use chrono::Duration;
 use lingpai_component_token::{
     ComponentTokens, Hold, Keeper, KeeperBase, Kind, Obtained, Reaction, Wanted, patiently,
 };
 use lingpai_model::{
-    Secret,
+    Instant, Secret,
     authorizer::Authorizer,
     id::{AuthorizerId, WebTokenId},
     token::{AccessToken, KeptToken, TokenKey, TokenKind},
@@ -14,6 +15,10 @@ use lingpai_model::{
 use lingpai_wechat::{call::oauth::WEB_REFRESH_TOKEN_LIFETIME, client::Client, errcode::Errcode};
 
 use crate::{Error, Result};
+
+/// How much later than a withdrawal a grant may seem to be and still be meant by it: the one carries
+/// WeChat's time, the other ours.
+const CLOCK_TOLERANCE: Duration = Duration::minutes(10);
 
 /// Keeps the web OAuth tokens of fans.
 #[derive(Debug, Clone)]
@@ -91,13 +96,23 @@ impl WebTokens {
         }
     }
 
-    /// Erases everything that the fan granted to the authorizer.
+    /// Erases what the fan had granted to the authorizer when he withdrew it; what he has granted
+    /// since stays.
     ///
     /// # Errors
     /// [`Error::Storage`] when the database failed.
-    pub async fn erase(&self, authorizer: &AuthorizerId, openid: &str) -> Result<()> {
+    pub async fn erase(
+        &self,
+        authorizer: &AuthorizerId,
+        openid: &str,
+        withdrawn_at: Instant,
+    ) -> Result<()> {
         let tx = self.keeper.kind().base.db.begin().await?;
         for grant in tx.web_tokens().system_list(authorizer, openid).await? {
+            let granted_at = grant.refresh_until - WEB_REFRESH_TOKEN_LIFETIME;
+            if granted_at > withdrawn_at + CLOCK_TOLERANCE {
+                continue;
+            }
             tx.tokens().erase(&TokenKey::Web(grant.id.clone())).await?;
             tx.web_tokens().system_erase(&grant.id).await?;
         }

@@ -60,7 +60,9 @@ impl AccountPushes {
         // Before the push is recorded: if we die in between WeChat repeats it, and erasing twice
         // does no harm. The other way round a recorded withdrawal could remain without its effect.
         if let Some(openid) = message.as_ref().and_then(MessagePush::revoked_openid) {
-            let erased = self.web_tokens.erase(&account.authorizer_id, openid).await;
+            let withdrawn_at =
+                inner_time(message.as_ref().and_then(|m| m.create_time), self.clock.now());
+            let erased = self.web_tokens.erase(&account.authorizer_id, openid, withdrawn_at).await;
             erased.map_err(Refusal::Unerased)?;
         }
         self.record(&account, message, plaintext).await

@@ -11,10 +11,14 @@ use lingpai_model::{
     authorizer::{AccountSecret, Authorizer, AuthorizerState, Connection, Profile, TokenApi},
     clock::{Entropy, ManualClock, SharedClock},
     id::AuthorizerId,
+    push::PushState,
     token::AccessToken,
     web_token::WebTokenOwner,
 };
-use lingpai_storage::{Db, testing::TestDb};
+use lingpai_storage::{
+    Db,
+    testing::{TestDb, count_messages},
+};
 use lingpai_wechat::{
     client::{Client, ClientConfig},
     crypt::{Crypt, EncodingAesKey, KeySlot, envelope_to_account, plain_signature},
@@ -252,4 +256,51 @@ async fn without_the_database_no_push_is_accepted_and_each_may_be_repeated() {
     assert!(matches!(refusal, Refusal::Unrecorded(_)) && !refusal.is_final(), "{refusal}");
     let refusal = site.push(&withdrawal(FAN), SHOP, SHOP).await.unwrap_err();
     assert!(matches!(refusal, Refusal::Unerased(_)) && !refusal.is_final(), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_message_is_recorded_once_however_often_it_is_repeated() {
+    let site = Site::open().await;
+    let subscribed = message(FAN, "<MsgType>event</MsgType><Event>subscribe</Event>");
+    for _ in 0..3 {
+        for push in [text(1), text(2), subscribed.clone(), withdrawal(FAN), withdrawal(OTHER_FAN)] {
+            site.push(&push, SHOP, SHOP).await.unwrap();
+        }
+    }
+    assert_eq!(count_messages(&site.db, PushState::Kept).await, 5);
+    // The same id at another account is another message.
+    site.push(&text(1), OTHER, OTHER).await.unwrap();
+    assert_eq!(count_messages(&site.db, PushState::Kept).await, 6);
+}
+
+#[tokio::test]
+async fn a_repetition_is_known_by_its_head_though_its_text_differs() {
+    let site = Site::open().await;
+    let mut again = text(1);
+    again.extend_from_slice(b"\n");
+    for push in [text(1), again] {
+        site.push(&push, SHOP, SHOP).await.unwrap();
+    }
+    assert_eq!(count_messages(&site.db, PushState::Kept).await, 1);
+}
+
+#[tokio::test]
+async fn an_authentic_message_that_cannot_be_read_is_kept_in_quarantine_and_once() {
+    let site = Site::open().await;
+    let deep = message(FAN, &"<a>".repeat(40));
+    for push in [deep.as_slice(), deep.as_slice(), b"{\"MsgType\":\"text\"}", b"\0\xff"] {
+        site.push(push, SHOP, SHOP).await.unwrap();
+    }
+    assert_eq!(count_messages(&site.db, PushState::Quarantined).await, 3);
+    assert_eq!(count_messages(&site.db, PushState::Kept).await, 0);
+}
+
+#[tokio::test]
+async fn what_is_refused_is_not_recorded() {
+    let site = Site::open().await;
+    site.push(&text(1), OTHER, SHOP).await.unwrap_err();
+    site.push(&text(1), MUTE, MUTE).await.unwrap_err();
+    for state in PushState::ALL {
+        assert_eq!(count_messages(&site.db, state).await, 0);
+    }
 }

@@ -462,9 +462,7 @@ impl<K: Kind> LeasedWork for Attempt<'_, K> {
             return outcome;
         }
         if let Err(error) = self.machine.ceiling.pass(&kept.key).await {
-            let error = error.into();
-            self.note(kept, &lease, &error).await;
-            return Err(error);
+            return self.put_off(kept, lease, error.into()).await;
         }
         let hold = Hold { db: &self.machine.db, lease: &lease };
         let wanted = Wanted { kept: &kept, rejected: self.wish.not.as_ref(), round: self.round };
@@ -505,6 +503,21 @@ impl<K: Kind> Attempt<'_, K> {
         }
         let (what, reason) = (kept.key.to_string(), failure.reason.clone());
         Err(Error::Resting { what, reason, until }.into())
+    }
+
+    /// Ends the lease of a token that was refreshed too often. A worker looks at it later; callers
+    /// are told each time.
+    async fn put_off(
+        &self,
+        kept: KeptToken,
+        lease: TokenLease,
+        error: K::Error,
+    ) -> Result<AccessToken, K::Error> {
+        match self.wish.cause {
+            RefreshCause::Ahead => self.note(kept, &lease, &error).await,
+            _ => self.machine.db.release_token(&lease).await?,
+        }
+        Err(error)
     }
 
     /// Stores what was obtained, in the transaction that ends the lease.

@@ -117,6 +117,26 @@ impl ComponentTokens {
         self.keeper.health(component).await
     }
 
+    /// Whether the component's token was obtained since `failed_at`, or may be now though it was not
+    /// then: what failed for want of it is worth another attempt.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the database failed.
+    pub async fn has_recovered_since(
+        &self,
+        component: &Component,
+        failed_at: Instant,
+    ) -> Result<bool> {
+        let kind = self.keeper.kind();
+        let Some(kept) = kind.base.db.tokens().find(&kind.key(component)).await? else {
+            return Ok(false);
+        };
+        if kept.token.is_some_and(|token| token.obtained_at > failed_at) {
+            return Ok(true);
+        }
+        Ok(kept.failure.is_some() && kind.is_reconsidered(component, failed_at).await?)
+    }
+
     /// Begins to refresh the tokens that are due; returns how many.
     ///
     /// # Errors
@@ -208,7 +228,7 @@ impl Kind for ComponentKind {
     /// A ticket has come since, or there is none to be refused.
     async fn is_reconsidered(&self, component: &Component, failed_at: Instant) -> Result<bool> {
         match self.tickets.newest(component).await {
-            Ok(ticket) => Ok(ticket.received_at > failed_at),
+            Ok(ticket) => Ok(ticket.received_at >= failed_at),
             Err(Error::TicketMissing { .. }) => Ok(true),
             Err(error) => Err(error),
         }

@@ -17,7 +17,9 @@ use lingpai_model::clock::Entropy;
 use sea_orm::{ConnectionTrait as _, Database};
 use tempfile::TempDir;
 
-pub use self::inside::{KeptPush, count_pushes, kept_events, kept_push, kept_pushes, kept_tickets};
+pub use self::inside::{
+    KeptPush, count_messages, count_pushes, kept_events, kept_push, kept_pushes, kept_tickets,
+};
 use crate::{DatabaseConfig, Db, KeyRing};
 
 /// A database to test on.

@@ -130,6 +130,16 @@ pub async fn ask_once(tenant: &Program, appid: &str) -> Result<Result<(), String
     Ok(judged(&tenant.get(&path).await?))
 }
 
+/// Has a token renewed now, and tries the new one at WeChat; `Err` inside has the code of the
+/// problem.
+///
+/// # Errors
+/// When the instance cannot be reached.
+pub async fn renew(cluster: &Cluster, tenant: &Program, appid: &str) -> Result<Result<(), String>> {
+    let path = format!("/v1/authorizers/{appid}/access-token");
+    WechatDirect::of(cluster).judge(&tenant.post(&path, &Value::Null).await?).await
+}
+
 /// WeChat, called past lingpai with a token that lingpai gave.
 struct WechatDirect {
     http: Client,
@@ -142,7 +152,11 @@ impl WechatDirect {
         Self { http: http_client(), url }
     }
 
-    async fn try_token(&self, token: &str) -> Result<Result<(), String>> {
+    /// Tries the token in an answer of lingpai's.
+    async fn judge(&self, answer: &Answer) -> Result<Result<(), String>> {
+        let Some(token) = answer.json["access_token"].as_str() else {
+            return Ok(Err(code_of(answer)));
+        };
         let url = format!("{}?access_token={token}", self.url);
         let answer = Answer::read(self.http.get(url).send().await?).await?;
         Ok(judged(&answer).map_err(|code| format!("token refused: {code}")))
@@ -158,11 +172,8 @@ async fn call(
     if ask == Ask::Proxy {
         return ask_once(tenant, appid).await;
     }
-    let answer = tenant.get(&format!("/v1/authorizers/{appid}/access-token")).await?;
-    match answer.json["access_token"].as_str() {
-        Some(token) => wechat.try_token(token).await,
-        None => Ok(Err(code_of(&answer))),
-    }
+    let path = format!("/v1/authorizers/{appid}/access-token");
+    wechat.judge(&tenant.get(&path).await?).await
 }
 
 /// A list of followers is a success; everything else has a code.

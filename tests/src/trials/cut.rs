@@ -1,4 +1,5 @@
 use anyhow::Result;
+use lingpai_emulator::{Fault, FaultKind};
 use tokio::task::spawn_blocking;
 
 use super::{Report, Stage, wait_for_a_refresh};
@@ -9,6 +10,9 @@ use crate::{
 
 /// How long a token lives, in seconds.
 const LIFE_SECS: u64 = 8;
+
+/// How long WeChat's answer is on its way, in milliseconds: the commit falls among the cuts.
+const ANSWER_MS: u64 = 100;
 
 /// Cuts every connection to the database but its own, again and again for about a second, at
 /// moments that fall anywhere in a transaction.
@@ -48,6 +52,8 @@ impl Cut {
         Cluster::with(plan, async |cluster| {
             cluster.authorize_all().await?;
             let oracle = Oracle::watch(&cluster.emulator, LIFE_SECS);
+            let slow = FaultKind::Latency { ms: ANSWER_MS };
+            cluster.emulator.set_fault(Fault::new(AUTHORIZER_TOKEN, slow));
             let working = Callers::start(cluster, callers, &[Ask::Proxy]);
             for round in 1..=rounds {
                 wait_for_a_refresh(cluster).await?;
@@ -56,6 +62,7 @@ impl Cut {
                 (stage.tell)(&format!("{round} of {rounds} rounds of cuts"));
             }
             let tally = working.stop().await?;
+            cluster.emulator.clear_faults();
             let finding = oracle.finding(&cluster.emulator, &cluster.appids);
             report.figure(format!("{} refreshes", finding.total()));
             report.require_one_in_flight(&finding);

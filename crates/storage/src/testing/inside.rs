@@ -14,7 +14,7 @@ use sea_orm::{
 use crate::{
     Db,
     db::Handle,
-    entity::{component_tickets, events, pushes},
+    entity::{component_tickets, events, message_pushes, pushes},
     repo,
 };
 
@@ -67,6 +67,16 @@ fn kept(at: &Handle<'_>, row: pushes::Model) -> KeptPush {
 /// When they cannot be counted: a test cannot go on then.
 pub async fn count_pushes(db: &Db, state: PushState) -> u64 {
     let rows = pushes::Entity::find().filter(pushes::Column::State.eq(state.as_str()));
+    rows.count(&db.handle().conn).await.expect("they are counted")
+}
+
+/// How many messages are in `state`.
+///
+/// # Panics
+/// When they cannot be counted: a test cannot go on then.
+pub async fn count_messages(db: &Db, state: PushState) -> u64 {
+    use message_pushes::{Column, Entity};
+    let rows = Entity::find().filter(Column::State.eq(state.as_str()));
     rows.count(&db.handle().conn).await.expect("they are counted")
 }
 

@@ -88,7 +88,7 @@ impl Target {
         let one = format!(
             "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n\r\n"
         );
-        Arc::new(vec![one.into_bytes().into_boxed_slice(); count])
+        Arc::new(vec![one.into_bytes().into(); count])
     }
 
     /// Has `wrk` call as fast as it is answered.

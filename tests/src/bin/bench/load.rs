@@ -30,7 +30,7 @@ const CALM_CONNECTIONS: usize = 32;
 pub(crate) const CALM_PACE: u32 = 500;
 
 /// Whole requests, head and body, as they go over the wire.
-pub(crate) type Requests = Arc<Vec<Box<[u8]>>>;
+pub(crate) type Requests = Arc<Vec<Arc<[u8]>>>;
 
 /// What came of a load.
 #[derive(Debug, Default)]

@@ -10,8 +10,10 @@ mod load;
 mod machine;
 mod nginx;
 mod pushes;
+mod redis;
 mod report;
 mod service;
+mod tokens;
 mod wire;
 
 use std::{
@@ -22,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use lingpai_storage::testing::{Backend, TestDb};
 use tokio::time::sleep;
 
@@ -33,6 +35,7 @@ use crate::{
     machine::{Cores, Watch},
     nginx::Nginx,
     service::Service,
+    tokens::TokenReads,
 };
 
 /// How often everything is measured; the tables show the medians.
@@ -53,6 +56,10 @@ const LOOK_AROUND: Duration = Duration::from_millis(500);
 /// How long a fresh service is left alone before its memory is looked at.
 const SETTLED: Duration = Duration::from_secs(1);
 
+/// How it is called.
+const USAGE: &str = "usage: bench FOLDER [ROUNDS [tokens]]; FOLDER holds wire.txt and takes the \
+                     databases; with `tokens` that section alone is measured and printed";
+
 /// The page with the tables.
 const PAGE: &str = "docs/benchmarks.md";
 
@@ -66,7 +73,7 @@ struct Sample {
     /// Latencies under full load, in milliseconds.
     p50_ms: f64,
     p99_ms: f64,
-    /// Latency at a fixed pace, in milliseconds.
+    /// Latency at a fixed pace, in milliseconds; not a number where there is no such pace.
     calm_p99_ms: f64,
 }
 
@@ -85,6 +92,8 @@ struct Figures {
     proxy_pass: Vec<Sample>,
     /// lingpai that passes calls on.
     forwarded: Vec<Sample>,
+    /// Tokens that are read, also while they are refreshed.
+    token_reads: TokenReads,
     /// lingpai's memory in MB.
     idle_mb: Vec<f64>,
     after_pushes_mb: Vec<f64>,
@@ -96,12 +105,18 @@ struct Figures {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let mut args = env::args().skip(1);
-    let usage = "usage: bench FOLDER [ROUNDS]; FOLDER holds wire.txt and takes the databases";
-    let folder = PathBuf::from(args.next().context(usage)?);
-    let rounds = args.next().map_or(Ok(ROUNDS), |rounds| rounds.parse()).context(usage)?;
-    let wire = fs::read_to_string(folder.join("wire.txt")).context(usage)?;
+    let folder = PathBuf::from(args.next().context(USAGE)?);
+    let rounds = args.next().map_or(Ok(ROUNDS), |rounds| rounds.parse()).context(USAGE)?;
+    if let Some(section) = args.next() {
+        ensure!(section == "tokens", USAGE);
+        let reads = tokens::measure(&folder, rounds).await?;
+        println!("{}", report::token_tables(&reads)?);
+        return Ok(());
+    }
+    let wire = fs::read_to_string(folder.join("wire.txt")).context(USAGE)?;
 
-    let figures = measure(&folder, rounds).await?;
+    let mut figures = measure(&folder, rounds).await?;
+    figures.token_reads = tokens::measure(&folder, rounds).await?;
     let tables = report::tables(&wire::read(&wire), &figures, rounds)?;
     println!("{tables}");
     if rounds < ROUNDS {
@@ -111,7 +126,7 @@ async fn main() -> Result<()> {
     report::write(Path::new(PAGE), &tables)
 }
 
-/// Pushes that are sent at a fixed pace, and those that are sent as fast as they are answered.
+/// What is sent at a fixed pace, and what is sent as fast as it is answered.
 struct Prepared {
     calm: Requests,
     full: Requests,
@@ -139,7 +154,7 @@ async fn measure(folder: &Path, rounds: usize) -> Result<Figures> {
         sleep(LOOK_AROUND).await;
         figures.others.push(around.stop()?.rest);
         step(&format!("round {round} of {rounds}: pushes"));
-        let (sample, _) = take_pushes(&answering.address, answering.id(), &prepared).await?;
+        let (sample, _) = take(&answering.address, answering.id(), &prepared).await?;
         figures.answer.push(sample);
         on_sqlite(&folder.join("sqlite"), &prepared, &mut figures).await?;
         if let Some(postgres) = &postgres {
@@ -157,7 +172,7 @@ async fn on_sqlite(folder: &Path, pushes: &Prepared, figures: &mut Figures) -> R
     let service = Service::start(folder, None).await?;
     sleep(SETTLED).await;
     figures.idle_mb.push(machine::resident_mb(service.id())?);
-    let (sample, answered) = take_pushes(service.address(), service.id(), pushes).await?;
+    let (sample, answered) = take(service.address(), service.id(), pushes).await?;
     figures.after_pushes_mb.push(machine::resident_mb(service.id())?);
     figures.sqlite.push(sample);
     // Kills it: what was answered has to be in the file all the same.
@@ -175,7 +190,7 @@ async fn on_postgres(
 ) -> Result<()> {
     let database = TestDb::open_empty(backend).await;
     let service = Service::start(folder, Some(&database.config.url)).await?;
-    let (sample, answered) = take_pushes(service.address(), service.id(), pushes).await?;
+    let (sample, answered) = take(service.address(), service.id(), pushes).await?;
     figures.postgres.push(sample);
     drop(service);
     let limits = limits::of_postgres(&database.config.url, answered)?;
@@ -184,11 +199,11 @@ async fn on_postgres(
     Ok(())
 }
 
-/// Sends all pushes to a server; gives the number of those that it answered as well.
-async fn take_pushes(address: &str, server: u32, pushes: &Prepared) -> Result<(Sample, usize)> {
-    let mut calm = load::keep_pace(address, &pushes.calm).await?;
+/// Sends all requests to a server; gives the number of those that it answered as well.
+async fn take(address: &str, server: u32, prepared: &Prepared) -> Result<(Sample, usize)> {
+    let mut calm = load::keep_pace(address, &prepared.calm).await?;
     let watch = Watch::start(server)?;
-    let mut full = load::saturate(address, &pushes.full, FULL_LOAD).await?;
+    let mut full = load::saturate(address, &prepared.full, FULL_LOAD).await?;
     let cores = watch.stop()?;
     let sample = Sample {
         rate: per_second(&full),

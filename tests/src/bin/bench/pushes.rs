@@ -21,7 +21,7 @@ use crate::{
 /// How many the emulator pushes at a time while they are prepared.
 const AT_A_TIME: usize = 16;
 
-type Recorded = Arc<Mutex<Vec<Box<[u8]>>>>;
+type Recorded = Arc<Mutex<Vec<Arc<[u8]>>>>;
 
 /// Has the emulator seal and push `count` messages, no two alike, and gives the requests as they
 /// were on the wire.
@@ -93,7 +93,7 @@ async fn record_connection(mut stream: TcpStream, recorded: Recorded) -> Result<
 }
 
 /// The same request with a short head: whom it was for is not where it goes.
-fn restated(request: &[u8], end: usize) -> Result<Box<[u8]>> {
+fn restated(request: &[u8], end: usize) -> Result<Arc<[u8]>> {
     let head = std::str::from_utf8(&request[..end])?;
     let target = head.split(' ').nth(1).context("a request has a target")?;
     let body = &request[end..];
@@ -102,5 +102,5 @@ fn restated(request: &[u8], end: usize) -> Result<Box<[u8]>> {
          Content-Length: {}\r\n\r\n",
         body.len()
     );
-    Ok([head.as_bytes(), body].concat().into_boxed_slice())
+    Ok([head.as_bytes(), body].concat().into())
 }

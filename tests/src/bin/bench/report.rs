@@ -10,6 +10,7 @@ use crate::{
     limits::{GROUP, Limits},
     load::{CALM_PACE, CONNECTIONS},
     machine, nginx,
+    tokens::{AUTHORIZERS, Calm, LIFE_SECS, TokenReads},
     wire::Wire,
 };
 
@@ -54,6 +55,7 @@ pub(crate) fn tables(wire: &[Wire], figures: &Figures, rounds: usize) -> Result<
     durable_pushes(&mut text, figures)?;
     beside_the_database(&mut text, figures)?;
     calls_passed_on(&mut text, figures)?;
+    text.push_str(&token_tables(&figures.token_reads)?);
     goals(&mut text, figures)?;
     Ok(text)
 }
@@ -71,7 +73,7 @@ const COLUMNS: &str = "answers/s | per core-second | ratio | p50 | p99 | p99 at 
                        cores: server | load | rest |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
 
 fn durable_pushes(text: &mut String, figures: &Figures) -> Result<()> {
-    debug_assert_eq!(CALM_PACE, 500, "the column says 500");
+    const { assert!(CALM_PACE == 500, "the columns say 500") };
     write!(text, "### Durable pushes\n\n| who | {COLUMNS}")?;
     row(text, "nginx `return 200`: stores nothing", &figures.answer, &figures.answer)?;
     row(text, "lingpai on SQLite", &figures.sqlite, &figures.answer)?;
@@ -88,6 +90,39 @@ fn calls_passed_on(text: &mut String, figures: &Figures) -> Result<()> {
     Ok(())
 }
 
+/// The tables of the section about token reads, as Markdown.
+///
+/// # Errors
+/// Never: text takes all that is written.
+pub(crate) fn token_tables(reads: &TokenReads) -> Result<String> {
+    let mut text = format!("### Token reads\n\n| who | {COLUMNS}");
+    row(&mut text, "nginx `return 200`: knows no token", &reads.answer, &reads.answer)?;
+    row(&mut text, "Redis `GET`", &reads.redis, &reads.answer)?;
+    row(&mut text, "lingpai on SQLite", &reads.lingpai, &reads.answer)?;
+    if reads.redis.is_empty() {
+        text.push_str("\nRedis: not present.\n");
+    }
+    text.push_str(
+        "\n| reads at 500/s | reads | p50 | p99 | longest | refreshes meanwhile |\n\
+         |---|--:|--:|--:|--:|--:|\n",
+    );
+    for Calm { when, reads, p50_ms, p99_ms, max_ms, refreshes } in &reads.calm {
+        let (reads, refreshes) = (thousands(*reads as f64), thousands(*refreshes as f64));
+        writeln!(
+            text,
+            "| {when} | {reads} | {p50_ms:.2} ms | {p99_ms:.2} ms | {max_ms:.2} ms | {refreshes} |"
+        )?;
+    }
+    writeln!(
+        text,
+        "\n{} authorizers, whose tokens lived {LIFE_SECS} s and were renewed one right after the \
+         other. Of the tokens that the wave replaced, none had less than {:.1} s left.\n",
+        thousands(f64::from(AUTHORIZERS)),
+        reads.least_left_secs,
+    )?;
+    Ok(text)
+}
+
 fn row(text: &mut String, who: &str, samples: &[Sample], yardstick: &[Sample]) -> Result<()> {
     if samples.is_empty() {
         return Ok(());
@@ -95,13 +130,13 @@ fn row(text: &mut String, who: &str, samples: &[Sample], yardstick: &[Sample]) -
     let of = |field: fn(&Sample) -> f64| median(samples.iter().map(field));
     writeln!(
         text,
-        "| {who} | {} | {} | {:.2} | {:.2} ms | {:.2} ms | {:.2} ms | {:.2} | {:.2} | {:.2} |",
+        "| {who} | {} | {} | {:.2} | {} | {} | {} | {:.2} | {:.2} | {:.2} |",
         thousands(of(|it| it.rate)),
         thousands(of(per_core_second)),
         of(per_core_second) / median(yardstick.iter().map(per_core_second)),
-        of(|it| it.p50_ms),
-        of(|it| it.p99_ms),
-        of(|it| it.calm_p99_ms),
+        milliseconds(of(|it| it.p50_ms)),
+        milliseconds(of(|it| it.p99_ms)),
+        milliseconds(of(|it| it.calm_p99_ms)),
         of(|it| it.cores.server),
         of(|it| it.cores.load),
         of(|it| it.cores.rest),
@@ -184,6 +219,11 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// A latency with its unit; a dash where none was measured.
+fn milliseconds(value: f64) -> String {
+    if value.is_nan() { "–".to_owned() } else { format!("{value:.2} ms") }
 }
 
 /// A number without a fraction, its thousands apart.

@@ -1,0 +1,136 @@
+//! Every fault that token keeping has to bear, in full size, on real processes and PostgreSQL.
+//! `make soak-tokens` calls it.
+//!
+//! What it refuses is a refresh too many, a call that should have succeeded, a refresh token that is
+//! gone, and more than five minutes until a thousand wiped ones are back. It asserts no other time.
+
+use std::{
+    env,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use lingpai_storage::testing::Backend;
+use lingpai_tests::{
+    needs,
+    trials::{
+        Cold, Cut, Expiries, Frozen, KilledTokens, Kills, LeaseEnd, LostAnswers, Report, Stage,
+        Wipe, Wiped,
+    },
+};
+
+/// The trials, by the letter that chooses one.
+const TRIALS: [(char, &str); 9] = [
+    ('a', "tokens run out under load"),
+    ('b', "cold callers"),
+    ('c', "kill -9"),
+    ('d', "a frozen holder"),
+    ('e', "all access tokens killed"),
+    ('f', "refresh tokens wiped"),
+    ('g', "answers lost"),
+    ('h', "clocks shifted"),
+    ('i', "connections cut"),
+];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the chosen trials; whether all of them held.
+async fn run() -> Result<bool> {
+    let chosen = chosen(env::args().nth(1))?;
+    let postgres = Backend::available().into_iter().find(|it| matches!(it, Backend::Postgres(_)));
+    let backend = postgres.context("LINGPAI_TEST_POSTGRES_URL names no PostgreSQL")?;
+    let stage = Stage { backend, tell: |line| eprintln!("     {line}") };
+    let (began, mut reports) = (Instant::now(), Vec::new());
+    for (letter, name) in TRIALS.into_iter().filter(|(letter, _)| chosen.contains(*letter)) {
+        eprintln!("   {letter}: {name}");
+        for report in trial(letter, &stage).await.with_context(|| format!("{letter}: {name}"))? {
+            eprintln!("     {}", if report.violations.is_empty() { "holds" } else { "VIOLATED" });
+            reports.push((letter, report));
+        }
+    }
+    let violations: usize = reports.iter().map(|(_, report)| report.violations.len()).sum();
+    println!("{}", table(&reports));
+    let minutes = began.elapsed().as_secs_f64() / 60.0;
+    println!("{} trials, {violations} violations, {minutes:.1} minutes", reports.len());
+    Ok(violations == 0)
+}
+
+/// The letters of the trials to run: those given, or all.
+fn chosen(letters: Option<String>) -> Result<String> {
+    let all: String = TRIALS.iter().map(|(letter, _)| letter).collect();
+    match letters {
+        None => Ok(all),
+        Some(letters) if letters.chars().all(|letter| all.contains(letter)) => Ok(letters),
+        Some(letters) => bail!("usage: soak [LETTERS]; {letters} are not all of {all}"),
+    }
+}
+
+/// One trial in full size.
+async fn trial(letter: char, stage: &Stage) -> Result<Vec<Report>> {
+    let report = match letter {
+        // A cycle is about 12 of the 16 seconds, so 50 of them are ten minutes.
+        'a' => expiries(8, 200, 50, 16).run(stage).await,
+        'b' => Cold { instances: 8, callers: 50, answer_ms: 3000 }.run(stage).await,
+        'c' => return kills(stage).await,
+        'd' => Frozen { lease_end: LeaseEnd::Waited }.run(stage).await,
+        'e' => {
+            let killed = KilledTokens { instances: 8, authorizers: 200, callers: 32, times: 10 };
+            killed.run(stage).await
+        }
+        'f' => {
+            let wipes = vec![Wipe::InUse, Wipe::History, Wipe::HistoryAndInfo];
+            let limit = Some(Duration::from_secs(5 * 60));
+            Wiped { instances: 4, authorizers: 1000, wipes, limit }.run(stage).await
+        }
+        'g' => LostAnswers { instances: 4, authorizers: 50, times: 5, callers: 8 }.run(stage).await,
+        'h' => {
+            let library = needs("LINGPAI_TEST_FAKETIME");
+            let library = library.context("LINGPAI_TEST_FAKETIME names no libfaketime")?;
+            let shifts = ["", "+3h", "-3h", "+400d"];
+            expiries(4, 50, 10, 16).with_clocks(&library, &shifts).run(stage).await
+        }
+        'i' => Cut { instances: 4, authorizers: 60, rounds: 40, callers: 8 }.run(stage).await,
+        _ => bail!("there is no trial {letter}"),
+    };
+    Ok(vec![report?])
+}
+
+fn expiries(instances: usize, authorizers: u32, expiries: usize, life_secs: u64) -> Expiries {
+    Expiries { instances, authorizers, expiries, life_secs, callers: 16, own: Vec::new() }
+}
+
+/// Most kills among several instances, who outlive each other; some on SQLite, where nobody does.
+async fn kills(stage: &Stage) -> Result<Vec<Report>> {
+    let many = Kills { instances: 4, authorizers: 60, kills: 200, callers: 8 };
+    let alone = Kills { instances: 1, authorizers: 20, kills: 20, callers: 4 };
+    let sqlite = Stage { backend: Backend::Sqlite, ..stage.clone() };
+    Ok(vec![many.run(stage).await?, alone.run(&sqlite).await?])
+}
+
+/// What came of everything, as text.
+fn table(reports: &[(char, Report)]) -> String {
+    let mut table = String::new();
+    for (letter, report) in reports {
+        let verdict = if report.violations.is_empty() { "holds" } else { "VIOLATED" };
+        let seconds = report.took().as_secs();
+        table += &format!("\n{letter}  {verdict:<8} {seconds:>5} s  {}\n", report.trial);
+        for figure in &report.figures {
+            table += &format!("                     {figure}\n");
+        }
+        for violation in &report.violations {
+            table += &format!("                     VIOLATION: {violation}\n");
+        }
+    }
+    table
+}
