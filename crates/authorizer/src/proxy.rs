@@ -14,6 +14,8 @@ use lingpai_wechat::{
     errcode::Errcode,
 };
 
+use lingpai_component_token::Newer;
+
 use crate::{
     AuthorizerTokens, Error, JudgedPath, PathRefusal, Result,
     error::found,
@@ -75,29 +77,37 @@ impl Proxy {
         let path = judge(&request)?;
         let started = Stopwatch::now();
         let token = self.tokens.get(&authorizer).await?.value;
-        let (outgoing, repeat) = prepare(&path, request).await?;
-
-        let answer = self.forward(outgoing, &token).await?;
-        let answer = match (answer.errcode.is_some_and(Errcode::is_stale_token), repeat) {
-            (true, Some(again)) => self.again(&authorizer, &token, again).await?.unwrap_or(answer),
-            _ => answer,
-        };
+        let call = prepare(&path, request).await?;
+        let answer = self.make(&authorizer, token, call).await?;
         log_call(&authorizer, &path, &answer, started);
         Ok(answer.response)
     }
 
-    /// Repeats a call with a newer token. `None` when the token was refreshed so often that this
-    /// one's rejection tells nothing of it: WeChat's answer then goes back as it came.
-    async fn again(
+    /// Makes the call, and again with a newer token as long as WeChat says that the token is stale
+    /// and the newer one was only remembered elsewhere: that may be stale too. A new one is the last.
+    ///
+    /// When the token was refreshed so often that one more rejection tells nothing of it, WeChat's
+    /// answer goes back as it came.
+    async fn make(
         &self,
         authorizer: &Authorizer,
-        rejected: &Secret<String>,
-        request: ForwardRequest,
-    ) -> Result<Option<Answer>> {
-        match self.tokens.after_rejection(authorizer, rejected).await {
-            Ok(newer) => Ok(Some(self.forward(request, &newer.value).await?)),
-            Err(error) if error.is_ceiling() => Ok(None),
-            Err(error) => Err(error),
+        token: Secret<String>,
+        call: OutgoingCall,
+    ) -> Result<Answer> {
+        let mut token = Newer { value: token, is_new: false };
+        let OutgoingCall { mut request, repeat } = call;
+        loop {
+            let answer = self.forward(request, &token.value).await?;
+            let is_stale = answer.errcode.is_some_and(Errcode::is_stale_token);
+            let Some(again) = repeat.as_ref().filter(|_| is_stale && !token.is_new) else {
+                return Ok(answer);
+            };
+            token = match self.tokens.after_rejection(authorizer, &token.value).await {
+                Ok(newer) => newer,
+                Err(error) if error.is_ceiling() => return Ok(answer),
+                Err(error) => return Err(error),
+            };
+            request = again();
         }
     }
 
@@ -124,33 +134,37 @@ struct Answer {
     response: ForwardResponse,
 }
 
-/// The call as it goes out, and a second copy if its body could be kept.
-async fn prepare(
-    path: &JudgedPath,
-    request: ProxyRequest,
-) -> Result<(ForwardRequest, Option<ForwardRequest>)> {
-    let query = without_tokens(&request.raw_query);
-    let make = |body, headers| ForwardRequest {
-        method: request.method.clone(),
-        path: path.as_str().to_owned(),
+/// A call as it goes out.
+struct OutgoingCall {
+    request: ForwardRequest,
+    /// Makes the same request again, if its body could be kept.
+    repeat: Option<Box<dyn Fn() -> ForwardRequest + Send + Sync>>,
+}
+
+async fn prepare(path: &JudgedPath, request: ProxyRequest) -> Result<OutgoingCall> {
+    let ProxyRequest { method, raw_query, headers, body, .. } = request;
+    let length = content_length(&headers);
+    let (head, rest) = read_ahead(body, REPEATABLE_BODY).await;
+    let (path, query) = (path.as_str().to_owned(), without_tokens(&raw_query));
+    let make = move |body| ForwardRequest {
+        method: method.clone(),
+        path: path.clone(),
         query: query.clone(),
-        headers,
+        headers: headers.clone(),
         body,
     };
-    let length = content_length(&request.headers);
-    let (head, rest) = read_ahead(request.body, REPEATABLE_BODY).await;
     Ok(match rest {
         None => {
-            let whole = || match head.is_empty() {
-                true => ForwardBody::Empty,
-                false => ForwardBody::Whole(head.clone()),
+            let again = move || match head.is_empty() {
+                true => make(ForwardBody::Empty),
+                false => make(ForwardBody::Whole(head.clone())),
             };
-            let again = make(whole(), request.headers.clone());
-            (make(whole(), request.headers), Some(again))
+            OutgoingCall { request: again(), repeat: Some(Box::new(again)) }
         }
         Some(rest) => {
             let bytes = stream::once(async { Ok(head) }).chain(rest).boxed();
-            (make(ForwardBody::Stream { bytes, length }, request.headers), None)
+            let request = make(ForwardBody::Stream { bytes, length });
+            OutgoingCall { request, repeat: None }
         }
     })
 }

@@ -5,8 +5,8 @@ mod delegated;
 pub(crate) mod ordinary;
 
 use lingpai_component_token::{
-    self as component_token, ComponentTokens, Cured, Hold, Keeper, KeeperBase, Kind, Obtained,
-    Reaction, Wanted,
+    self as component_token, ComponentTokens, Cured, Hold, Keeper, KeeperBase, Kind, Newer,
+    Obtained, Reaction, Wanted,
 };
 use lingpai_model::{
     Instant, Secret,
@@ -75,7 +75,7 @@ impl AuthorizerTokens {
         &self,
         authorizer: &Authorizer,
         rejected: &Secret<String>,
-    ) -> Result<AccessToken> {
+    ) -> Result<Newer> {
         let newer = self.keeper.after_rejection(authorizer, rejected.clone()).await;
         self.explained(authorizer, newer).await
     }
@@ -118,11 +118,7 @@ impl AuthorizerTokens {
     }
 
     /// While a token rests after a failure, the reason is told that callers can act on.
-    async fn explained(
-        &self,
-        authorizer: &Authorizer,
-        outcome: Result<AccessToken>,
-    ) -> Result<AccessToken> {
+    async fn explained<T>(&self, authorizer: &Authorizer, outcome: Result<T>) -> Result<T> {
         match outcome {
             Err(error) if error.is_resting() => {
                 let appid = authorizer.appid.clone();

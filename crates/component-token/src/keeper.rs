@@ -197,6 +197,15 @@ struct Machine<K: Kind> {
     flights: Flights<TokenKey, AccessToken, K::Error>,
 }
 
+/// A token that was had in the place of a rejected one.
+#[derive(Debug, Clone)]
+pub struct Newer {
+    /// The token.
+    pub value: Secret<String>,
+    /// Whether it was obtained for that. If not, it may have been rejected before as well.
+    pub is_new: bool,
+}
+
 /// Why a refresh is wanted.
 #[derive(Debug, Clone)]
 struct Wish {
@@ -265,8 +274,13 @@ impl<K: Kind> Keeper<K> {
         &self,
         owner: &K::Owner,
         rejected: Secret<String>,
-    ) -> Result<AccessToken, K::Error> {
-        self.another(owner, Wish { cause: RefreshCause::Cured, not: Some(rejected) }).await
+    ) -> Result<Newer, K::Error> {
+        let asked_at = self.machine.clock.now();
+        // Another instance may have refreshed it: then what is remembered here is out of date.
+        self.machine.db.forget_token(&self.machine.kind.key(owner)).await;
+        let wish = Wish { cause: RefreshCause::Cured, not: Some(rejected) };
+        let token = self.another(owner, wish).await?;
+        Ok(Newer { is_new: token.obtained_at >= asked_at, value: token.value })
     }
 
     /// A new token, whatever the present one is worth.
@@ -360,11 +374,13 @@ impl<K: Kind> Keeper<K> {
     /// Starts the flight of a claimed token. If one is under way already, it takes the lease.
     async fn fly_with(&self, owner: K::Owner, leased: LeasedToken) -> Result<(), K::Error> {
         let lease = leased.lease.clone();
+        let present = leased.kept.token.as_ref().map(|token| token.value.clone());
+        let wish = Wish { cause: RefreshCause::Ahead, not: present };
         let (machine, mut given) = (Arc::clone(&self.machine), Some(leased));
         let key = machine.kind.key(&owner);
         let flight = self.machine.flights.join(key, || {
             let leased = given.take();
-            async move { machine.fly(owner, Wish::of(RefreshCause::Ahead), leased).await }
+            async move { machine.fly(owner, wish, leased).await }
         });
         drop(flight);
         if given.is_some() {
@@ -482,11 +498,7 @@ impl<K: Kind> Attempt<'_, K> {
         let machine = self.machine;
         let now = machine.clock.now();
         let is_wanted = |token: &AccessToken| {
-            let is_ahead = self.wish.cause == RefreshCause::Ahead;
-            let is_due =
-                is_ahead && (self.round > 0 || kept.due_at.is_some_and(|due_at| due_at <= now));
-            !is_due
-                && token.is_fresh(now, &machine.kind.policy(self.owner))
+            token.is_fresh(now, &machine.kind.policy(self.owner))
                 && self.wish.not.as_ref() != Some(&token.value)
         };
         if let Some(token) = kept.token.as_ref().filter(|token| is_wanted(token)) {

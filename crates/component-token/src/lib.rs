@@ -15,7 +15,7 @@ pub use ceiling::RefreshLimits;
 pub use components::{Components, NewComponent};
 pub use error::{Error, Result, UpstreamFault};
 pub use flight::{Flight, Flights, LEASE_TTL, LeasedWork, under_lease};
-pub use keeper::{Cured, Hold, Keeper, KeeperBase, Kind, Obtained, Wanted};
+pub use keeper::{Cured, Hold, Keeper, KeeperBase, Kind, Newer, Obtained, Wanted};
 pub use patience::patiently;
 pub use reaction::{PROBE_PAUSE, Reaction};
 pub use tickets::{Tickets, oldest_usable_ticket};

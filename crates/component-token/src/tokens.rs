@@ -15,7 +15,7 @@ pub use lingpai_wechat::call::component::PreAuthCode;
 
 use crate::{
     Error, Result, TicketWatch, Tickets,
-    keeper::{Cured, Hold, Keeper, KeeperBase, Kind, Obtained, Wanted},
+    keeper::{Cured, Hold, Keeper, KeeperBase, Kind, Newer, Obtained, Wanted},
     patience::patiently,
     reaction::Reaction,
 };
@@ -52,8 +52,9 @@ impl ComponentTokens {
         Ok(self.keeper.get(component).await?.value)
     }
 
-    /// Makes one call with the component's token, and once more with a newer token when WeChat
-    /// says that the first was stale: such a call was not executed. A busy WeChat is asked again.
+    /// Makes one call with the component's token, and again with a newer one when WeChat says that
+    /// the first was stale: such a call was not executed. A newer one that only was remembered
+    /// elsewhere may be stale too; a new one is the last. A busy WeChat is asked again.
     ///
     /// # Errors
     /// As [`ComponentTokens::get`], and what the call failed with.
@@ -65,13 +66,16 @@ impl ComponentTokens {
     where
         F: Future<Output = Result<T, ClientError>>,
     {
-        let token = self.get(component).await?;
-        match patiently(|| call(token.clone())).await {
-            Err(error) if error.errcode().is_some_and(Errcode::is_stale_token) => {
-                let newer = self.after_rejection(component, token).await?;
-                Ok(call(newer).await?)
+        let mut token = Newer { value: self.get(component).await?, is_new: false };
+        loop {
+            match patiently(|| call(token.value.clone())).await {
+                Err(error)
+                    if !token.is_new && error.errcode().is_some_and(Errcode::is_stale_token) =>
+                {
+                    token = self.after_rejection(component, token.value).await?;
+                }
+                answer => return Ok(answer?),
             }
-            answer => Ok(answer?),
         }
     }
 
@@ -84,8 +88,8 @@ impl ComponentTokens {
         &self,
         component: &Component,
         rejected: Secret<String>,
-    ) -> Result<Secret<String>> {
-        Ok(self.keeper.after_rejection(component, rejected).await?.value)
+    ) -> Result<Newer> {
+        self.keeper.after_rejection(component, rejected).await
     }
 
     /// Gets a new token now, and tells how it stands then.

@@ -133,6 +133,11 @@ impl Db {
         self.caches().account_secrets.get(appid.clone(), load).await
     }
 
+    /// Forgets what is cached of a token: somebody has seen that it is out of date.
+    pub async fn forget_token(&self, key: &TokenKey) {
+        self.caches().tokens.forget(key).await;
+    }
+
     /// A kept token without the history of its refreshes; at most seconds old where another process
     /// changed it. Judge the token by its own end.
     ///

@@ -8,7 +8,10 @@ use crate::{
     processes::within,
 };
 
-/// WeChat ends every access token at once under load, moments after one instance has renewed them:
+/// How many tokens are renewed before all are killed: what others remember fades within seconds.
+const RENEWED: usize = 10;
+
+/// WeChat ends every access token at once under load, moments after one instance has renewed some:
 /// every call succeeds, and each token is refreshed once.
 #[derive(Debug, Clone)]
 pub struct KilledTokens {
@@ -35,12 +38,12 @@ impl KilledTokens {
         let plan = Plan::new(&stage.backend, instances, authorizers);
         Cluster::with(plan, async |cluster| {
             cluster.authorize_all().await?;
-            let mut tally = Tally::default();
+            let (mut tally, mut total) = (Tally::default(), 0);
             for time in 1..=times {
                 // Each time others: who still holds the token before the last has lost his right to
                 // a second try.
                 let working = Callers::start(cluster, callers, &[Ask::Proxy]);
-                renew_all(cluster, &mut report).await?;
+                renew_some(cluster, &mut report).await?;
                 let oracle = Oracle::watch(&cluster.emulator, USUAL_LIFE_SECS);
                 cluster.emulator.kill(&Kill::AllAuthorizerTokens);
                 within(LONG, "every token is replaced", async || {
@@ -50,11 +53,16 @@ impl KilledTokens {
                 .await?;
                 tally.add(working.stop().await?);
                 let finding = oracle.finding(&cluster.emulator, &cluster.appids);
-                report.require(finding.most() == 1, format!("{} refreshes of one", finding.most()));
-                report.require_none_early(&finding);
-                report.require_one_in_flight(&finding);
+                let most = finding.most();
+                report.require(most == 1, format!("{most} refreshes of one after one kill"));
+                report.require(finding.most_in_flight <= 1, "two in flight for one account");
+                total += finding.total();
                 (stage.tell)(&format!("killed and cured {time} of {times} times"));
             }
+            report.figure(format!(
+                "{total} refreshes, {} tokens killed",
+                authorizers as usize * times
+            ));
             report.figure(&tally);
             report.require(tally.failures() + tally.unreachable == 0, &tally);
             report.require_nothing_lost(cluster).await?;
@@ -64,10 +72,10 @@ impl KilledTokens {
     }
 }
 
-/// Has the first instance renew every token, so that the others remember an older one.
-async fn renew_all(cluster: &Cluster, report: &mut Report) -> Result<()> {
+/// Has the first instance renew some tokens, so that the others remember an older one.
+async fn renew_some(cluster: &Cluster, report: &mut Report) -> Result<()> {
     let tenant = cluster.tenant(0);
-    for appid in &cluster.appids {
+    for appid in cluster.appids.iter().take(RENEWED) {
         let renewed = renew(cluster, &tenant, appid).await?;
         report.require(renewed.is_ok(), format!("{appid} was not renewed: {renewed:?}"));
     }

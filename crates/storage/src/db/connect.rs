@@ -41,16 +41,18 @@ const STATEMENTS_CACHED: usize = 256;
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
 /// Commits wait for the disk even where the server's default does not; stronger settings stay. A
-/// statement waits for a lock no longer than a push may take.
+/// statement waits for a lock no longer than a push may take, and a process that was frozen inside a
+/// transaction holds up nobody for ever.
 const POSTGRES_SESSION: &str = "SELECT set_config('synchronous_commit', 'on', false) \
      WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write'); \
-     SET lock_timeout = '3s'";
+     SET lock_timeout = '3s'; SET idle_in_transaction_session_timeout = '10s'";
 
-/// Nothing is cut to fit, reads see what is committed (as on PostgreSQL), and lock waits are short.
+/// Nothing is cut to fit, reads see what is committed (as on PostgreSQL), lock waits are short, and on
+/// MariaDB a frozen process loses its transaction; MySQL has no such setting.
 const MYSQL_SESSION: [&str; 3] = [
     "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-    "SET SESSION innodb_lock_wait_timeout = 3",
+    "SET SESSION innodb_lock_wait_timeout = 3 /*M!100300 , idle_transaction_timeout = 10 */",
 ];
 
 /// The pool for readers and the pool for writers: two on SQLite, else twice the same.

@@ -13,7 +13,7 @@ use lingpai_model::{
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, ExprTrait as _,
     IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, UpdateMany,
-    sea_query::{Expr, LockBehavior, LockType},
+    sea_query::{Expr, LockBehavior, LockType, OnConflict},
 };
 use serde::{Deserialize, Serialize};
 
@@ -163,12 +163,19 @@ impl TokenRepo<'_, Write> {
         }
         let update =
             Entity::update_many().set(changed).filter(Column::Generation.lte(kept.generation));
-        let replaced = self.update(&kept.key, "replace a token", update).await?;
-        if replaced || self.at.insert_once("store a token", row).await? {
-            Ok(())
-        } else {
-            Err(fenced(&kept.key))
+        let what = "replace a token";
+        if self.update(&kept.key, what, update.clone()).await? {
+            return Ok(());
         }
+        // Somebody may just be making the row. Waiting for it with an insert that would change
+        // nothing is the way to lock it for the second look; a refused insert leaves a lock on
+        // MySQL that two of us could hold, each in the other's way.
+        let mut there = OnConflict::columns([Column::OwnerId, Column::Kind]);
+        there.update_column(Column::OwnerId);
+        let insert = Entity::insert(row.into_active_model()).on_conflict(there);
+        insert.exec_without_returning(&self.at.conn).await.map_err(self.at.failed(what))?;
+        let replaced = self.update(&kept.key, what, update).await?;
+        if replaced { Ok(()) } else { Err(fenced(&kept.key)) }
     }
 
     /// Drops the token of a withdrawn grant, and looks at it no more. The refresh token stays.

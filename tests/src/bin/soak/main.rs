@@ -85,7 +85,7 @@ async fn trial(letter: char, stage: &Stage) -> Result<Vec<Report>> {
         'c' => return kills(stage).await,
         'd' => Frozen { lease_end: LeaseEnd::Waited }.run(stage).await,
         'e' => {
-            let killed = KilledTokens { instances: 8, authorizers: 200, callers: 32, times: 10 };
+            let killed = KilledTokens { instances: 8, authorizers: 200, callers: 16, times: 10 };
             killed.run(stage).await
         }
         'f' => {
