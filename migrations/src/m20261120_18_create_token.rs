@@ -32,6 +32,7 @@ impl MigrationTrait for Migration {
             .col(schema.text("failure_reason"))
             .col(schema.number("failures").required())
             .col(schema.instant("due_at"))
+            .col(schema.word("due_cause"))
             .col(schema.instant("leased_until").required())
             .col(schema.number("lease_epoch").required())
             .col(schema.text("refreshes_json"))

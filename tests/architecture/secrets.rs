@@ -19,6 +19,7 @@ const EXPOSED: &[(&str, &str)] = &[
         "crates/authorizer/src/authorizations.rs",
         "WeChat's consent page wants the pre_auth_code in its query",
     ),
+    ("crates/authorizer/src/accounts.rs", "a message key is refused at the door if it is none"),
     ("crates/authorizer/src/scrub.rs", "looks for our token in answers, to take it out"),
     ("crates/callback/src/recipient.rs", "the message key goes into the cipher"),
     ("crates/callback/src/processor.rs", "a push that was kept is parsed"),

@@ -1,3 +1,5 @@
+//! Accounts that are connected by their own secret.
+
 use lingpai_component_token::KeeperBase;
 use lingpai_model::{
     Appid, Secret,
@@ -44,8 +46,8 @@ impl Accounts {
     /// secret is proved by getting a token with it first.
     ///
     /// # Errors
-    /// [`Error::BadEncodingAesKey`]; [`Error::Wechat`] when WeChat does not take the secret;
-    /// [`Error::AccountElsewhere`] when somebody else has connected the account.
+    /// [`Error::BadEncodingAesKey`]; [`Error::Component`] when WeChat does not take the secret or the
+    /// account was tried too often; [`Error::AccountElsewhere`] when somebody else has connected it.
     pub async fn connect(&self, scope: &TenantScope, new: NewAccount) -> Result<Authorizer> {
         if let Some((_, key)) = &new.push_keys {
             EncodingAesKey::parse(key.expose()).map_err(Error::BadEncodingAesKey)?;
@@ -61,7 +63,8 @@ impl Accounts {
             encoding_aes_key,
             created_at: now,
         };
-        let answer = ordinary::ask(&self.wechat, &secret).await?;
+        self.base.ceiling.pass(&secret.appid).await?;
+        let answer = ordinary::ask(&self.wechat, &secret, None).await?;
         let token = AccessToken::obtained(answer.access_token, now, answer.expires_in);
 
         let tx = self.base.db.begin().await?;

@@ -2,13 +2,12 @@ use std::sync::Arc;
 
 use lingpai_model::{
     Appid,
-    authorizer::{Authorizer, Profile, ProfileKind},
+    authorizer::Authorizer,
     caller::TenantScope,
     page::{Page, PageRequest},
     token::{AccessToken, TokenHealth},
 };
 use lingpai_storage::{AuthorizerFilter, Db};
-use lingpai_wechat::call::authorizer::AuthorizerInfo;
 
 use crate::{AuthorizerTokens, Error, Result, error::found};
 
@@ -41,8 +40,8 @@ impl Authorizers {
         Ok((authorizer, health))
     }
 
-    /// The token with which WeChat is called for the tenant's authorizer, and the seconds that are
-    /// left of it: what a central token server hands out.
+    /// The token with which WeChat is called for the tenant's authorizer, and the whole seconds that
+    /// are left of it: what a central token server hands out.
     ///
     /// # Errors
     /// As [`Authorizers::get`] and [`AuthorizerTokens::get`].
@@ -53,7 +52,8 @@ impl Authorizers {
     ) -> Result<(AccessToken, u64)> {
         let authorizer = self.cached(scope, appid).await?;
         let token = self.tokens.get(&authorizer).await?;
-        Ok(self.tokens.with_seconds_left(token))
+        let left = self.tokens.seconds_left(&token);
+        Ok((token, left))
     }
 
     /// As [`Authorizers::access_token`], with a new token, whatever the present one is worth.
@@ -67,7 +67,8 @@ impl Authorizers {
     ) -> Result<(AccessToken, u64)> {
         let authorizer = self.cached(scope, appid).await?;
         let token = self.tokens.renew(&authorizer).await?;
-        Ok(self.tokens.with_seconds_left(token))
+        let left = self.tokens.seconds_left(&token);
+        Ok((token, left))
     }
 
     async fn cached(&self, scope: &TenantScope, appid: &Appid) -> Result<Arc<Authorizer>> {
@@ -86,23 +87,5 @@ impl Authorizers {
         page: &PageRequest,
     ) -> Result<Page<Authorizer>> {
         Ok(self.db.authorizers().list(scope, filter, page).await?)
-    }
-}
-
-/// Turns WeChat's words into ours.
-pub(crate) fn profile_of(info: AuthorizerInfo) -> Profile {
-    let kind =
-        if info.is_mini_program { ProfileKind::MiniProgram } else { ProfileKind::OfficialAccount };
-    Profile {
-        kind: Some(kind),
-        nick_name: info.nick_name,
-        user_name: info.user_name,
-        principal_name: info.principal_name,
-        alias: info.alias,
-        signature: info.signature,
-        head_img: info.head_img,
-        qrcode_url: info.qrcode_url,
-        service_type: info.service_type,
-        verify_type: info.verify_type,
     }
 }

@@ -34,7 +34,7 @@ use lingpai_storage::{Db, Lease, LeaseKey};
 use lingpai_wechat::{client::Client, errcode::Errcode};
 use tokio_util::task::TaskTracker;
 
-use crate::{Error, Result, history::History};
+use crate::{Error, Result, history::History, profiles::Profiles};
 
 /// How long a failed exchange waits before it is tried again, by number of attempts; the last one
 /// for ever, since what was granted can still be read back when codes are long void.
@@ -73,6 +73,7 @@ struct Work {
     db: Db,
     wechat: Client,
     component_tokens: ComponentTokens,
+    profiles: Profiles,
     clock: SharedClock,
     entropy: Entropy,
 }
@@ -105,7 +106,13 @@ impl Grants {
         (clock, entropy): (SharedClock, Entropy),
         tasks: TaskTracker,
     ) -> Self {
-        let work = Arc::new(Work { db, wechat, component_tokens, clock, entropy });
+        let profiles = Profiles {
+            db: db.clone(),
+            wechat: wechat.clone(),
+            component_tokens: component_tokens.clone(),
+            clock: Arc::clone(&clock),
+        };
+        let work = Arc::new(Work { db, wechat, component_tokens, profiles, clock, entropy });
         Self { work, flights: Arc::new(Flights::new(tasks)) }
     }
 

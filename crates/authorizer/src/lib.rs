@@ -7,6 +7,7 @@ mod error;
 mod grants;
 mod history;
 mod path;
+mod profiles;
 mod proxy;
 mod reconciliations;
 mod scrub;

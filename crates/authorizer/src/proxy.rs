@@ -14,8 +14,6 @@ use lingpai_wechat::{
     errcode::Errcode,
 };
 
-use lingpai_component_token::Newer;
-
 use crate::{
     AuthorizerTokens, Error, JudgedPath, PathRefusal, Result,
     error::found,
@@ -94,16 +92,16 @@ impl Proxy {
         token: Secret<String>,
         call: OutgoingCall,
     ) -> Result<Answer> {
-        let mut token = Newer { value: token, is_new: false };
+        let (mut token, mut is_last) = (token, false);
         let OutgoingCall { mut request, repeat } = call;
         loop {
-            let answer = self.forward(request, &token.value).await?;
+            let answer = self.forward(request, &token).await?;
             let is_stale = answer.errcode.is_some_and(Errcode::is_stale_token);
-            let Some(again) = repeat.as_ref().filter(|_| is_stale && !token.is_new) else {
+            let Some(again) = repeat.as_ref().filter(|_| is_stale && !is_last) else {
                 return Ok(answer);
             };
-            token = match self.tokens.after_rejection(authorizer, &token.value).await {
-                Ok(newer) => newer,
+            (token, is_last) = match self.tokens.after_rejection(authorizer, &token).await {
+                Ok(landed) => (landed.token.value, landed.is_new),
                 Err(error) if error.is_ceiling() => return Ok(answer),
                 Err(error) => return Err(error),
             };

@@ -18,12 +18,11 @@ use lingpai_model::{
     authorizer::AuthorizerState,
     component::{Component, Reconciliation},
     id::ComponentId,
-    page::PageRequest,
 };
 use lingpai_storage::{Lease, LeaseKey};
 use lingpai_wechat::{call::authorizer::MAX_LIST_COUNT, client::Client};
 
-use crate::{Error, Grants, Result};
+use crate::{Error, Grants, Result, profiles::Profiles};
 
 /// How long after a reconciliation the next one is due.
 const INTERVAL: Duration = Duration::hours(24);
@@ -58,6 +57,7 @@ struct Work {
     base: KeeperBase,
     wechat: Client,
     component_tokens: ComponentTokens,
+    profiles: Profiles,
     grants: Grants,
 }
 
@@ -71,7 +71,14 @@ impl Reconciliations {
         grants: Grants,
     ) -> Self {
         let flights = Arc::new(Flights::new(base.tasks.clone()));
-        Self { work: Arc::new(Work { base, wechat, component_tokens, grants }), flights }
+        let profiles = Profiles {
+            db: base.db.clone(),
+            wechat: wechat.clone(),
+            component_tokens: component_tokens.clone(),
+            clock: Arc::clone(&base.clock),
+        };
+        let work = Work { base, wechat, component_tokens, profiles, grants };
+        Self { work: Arc::new(work), flights }
     }
 
     /// Compares now, and waits for the end. It goes on when the caller does not.
@@ -79,8 +86,13 @@ impl Reconciliations {
     /// # Errors
     /// What asking WeChat or the database failed with; what was found before stays.
     pub async fn run(&self, component: &Component) -> Result<Reconciliation> {
-        let began = self.work.base.clock.now();
-        Ok(self.flight(component, began).await?)
+        let asked_at = self.work.base.clock.now();
+        let compared = self.flight(component, asked_at).await?;
+        // The flight that was joined may have been content with an earlier comparison.
+        if compared.at < asked_at {
+            return Ok(self.flight(component, asked_at).await?);
+        }
+        Ok(compared)
     }
 
     /// Makes sure that the list was read a moment ago.
@@ -89,40 +101,28 @@ impl Reconciliations {
         Ok(self.flight(component, recent).await?)
     }
 
-    /// What the last comparison brought, if there was one.
-    ///
-    /// # Errors
-    /// [`Error::Storage`] when the database failed.
-    pub async fn last(&self, component: &Component) -> Result<Option<Reconciliation>> {
-        Ok(self.work.base.db.components().watch(&component.id).await?.reconciliation)
-    }
-
     /// Reconciles the components for which that is due; returns how many there were.
     ///
     /// # Errors
     /// [`Error::Storage`] when the components could not be read. One that fails is logged and tried
     /// again; it does not hold up the others.
     pub async fn run_once(&self) -> Result<usize> {
-        let (mut done, mut request) = (0, PageRequest::first());
-        loop {
-            let page = self.work.base.db.components().list(&request).await?;
-            for component in &page.items {
-                if !self.work.is_due(component).await? {
-                    continue;
-                }
-                match self.run(component).await {
-                    Ok(_) => done += 1,
-                    Err(error) => tracing::warn!(
-                        component.appid = %component.appid,
-                        %error,
-                        "component {} could not be reconciled; it is tried again",
-                        component.appid
-                    ),
-                }
+        let mut done = 0;
+        for component in self.work.base.db.components().all().await? {
+            if !self.work.is_due(&component).await? {
+                continue;
             }
-            let Some(next) = page.next else { return Ok(done) };
-            request = request.following(next);
+            match self.run(&component).await {
+                Ok(_) => done += 1,
+                Err(error) => tracing::warn!(
+                    component.appid = %component.appid,
+                    %error,
+                    "component {} could not be reconciled; it is tried again",
+                    component.appid
+                ),
+            }
         }
+        Ok(done)
     }
 
     fn flight(&self, component: &Component, not_before: Instant) -> Flight<Reconciliation, Error> {

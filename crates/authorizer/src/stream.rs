@@ -9,8 +9,6 @@ use lingpai_model::{
 };
 use lingpai_storage::Tx;
 
-use crate::Result;
-
 /// Tells the owner of `authorizer` what happened, if it has one.
 pub(crate) async fn emit(
     tx: &Tx,
@@ -18,7 +16,7 @@ pub(crate) async fn emit(
     authorizer: &Authorizer,
     kind: EventKind,
     occurred_at: Instant,
-) -> Result<()> {
+) -> lingpai_storage::Result<()> {
     let Some(tenant_id) = authorizer.tenant_id.clone() else { return Ok(()) };
     let event = Event {
         id: EventId::new(occurred_at, entropy),
@@ -28,5 +26,5 @@ pub(crate) async fn emit(
         kind,
         occurred_at,
     };
-    Ok(tx.events().append(&event).await?)
+    tx.events().append(&event).await
 }

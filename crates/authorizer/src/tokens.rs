@@ -5,12 +5,13 @@ mod delegated;
 pub(crate) mod ordinary;
 
 use lingpai_component_token::{
-    self as component_token, ComponentTokens, Cured, Hold, Keeper, KeeperBase, Kind, Newer,
-    Obtained, Reaction, Wanted,
+    self as component_token, ComponentTokens, Cured, Hold, Keeper, KeeperBase, Landed, Obtained,
+    Reaction, Source, Wanted,
 };
 use lingpai_model::{
     Instant, Secret,
     authorizer::{Authorizer, AuthorizerState, Connection},
+    clock::SharedClock,
     event::EventKind,
     token::{AccessToken, RefreshCause, RefreshPolicy, TokenHealth, TokenKey, TokenKind},
 };
@@ -21,13 +22,13 @@ use self::{
     delegated::{Delegated, UsedUp},
     ordinary::Ordinary,
 };
-use crate::{Error, Grants, Reconciliations, Result, stream::emit};
+use crate::{Error, Grants, Reconciliations, Result, profiles::Profiles, stream::emit};
 
 /// Hands out the tokens of accounts: `authorizer_access_token`s, and ordinary `access_token`s of
 /// those that are connected by their own secret.
 #[derive(Debug, Clone)]
 pub struct AuthorizerTokens {
-    keeper: Keeper<AccountKind>,
+    keeper: Keeper<AccountSource>,
 }
 
 impl AuthorizerTokens {
@@ -41,7 +42,13 @@ impl AuthorizerTokens {
         grants: Grants,
         reconciliations: Reconciliations,
     ) -> Self {
-        let kind = AccountKind {
+        let source = AccountSource {
+            profiles: Profiles {
+                db: base.db.clone(),
+                wechat: wechat.clone(),
+                component_tokens: component_tokens.clone(),
+                clock: SharedClock::clone(&base.clock),
+            },
             base: base.clone(),
             wechat,
             component_tokens,
@@ -49,7 +56,7 @@ impl AuthorizerTokens {
             reconciliations,
             used_up: UsedUp::default(),
         };
-        Self { keeper: Keeper::new(kind, base) }
+        Self { keeper: Keeper::new(source, base) }
     }
 
     /// A token that WeChat honours now.
@@ -75,7 +82,7 @@ impl AuthorizerTokens {
         &self,
         authorizer: &Authorizer,
         rejected: &Secret<String>,
-    ) -> Result<Newer> {
+    ) -> Result<Landed> {
         let newer = self.keeper.after_rejection(authorizer, rejected.clone()).await;
         self.explained(authorizer, newer).await
     }
@@ -89,11 +96,10 @@ impl AuthorizerTokens {
         self.keeper.renew(authorizer, RefreshCause::Manual).await
     }
 
-    /// A token with the whole seconds that are left of it.
-    pub(crate) fn with_seconds_left(&self, token: AccessToken) -> (AccessToken, u64) {
-        let left = token.expires_at - self.keeper.kind().base.clock.now();
-        let seconds = u64::try_from(left.num_seconds()).unwrap_or(0);
-        (token, seconds)
+    /// The whole seconds that are left of a token.
+    pub(crate) fn seconds_left(&self, token: &AccessToken) -> u64 {
+        let left = token.expires_at - self.keeper.source().base.clock.now();
+        u64::try_from(left.num_seconds()).unwrap_or(0)
     }
 
     /// How the account's token stands, without the token.
@@ -125,7 +131,7 @@ impl AuthorizerTokens {
                 if matches!(authorizer.state, AuthorizerState::NeedsReauthorization { .. }) {
                     return Err(Error::NeedsReauthorization { appid });
                 }
-                let db = &self.keeper.kind().base.db;
+                let db = &self.keeper.source().base.db;
                 let kept = db.cached_token(&authorizer.token_key()).await?;
                 let is_delegated = authorizer.connection.component_id().is_some();
                 let has_none = kept.is_none_or(|kept| kept.refresh_token.is_none());
@@ -145,16 +151,17 @@ fn refuse_revoked(authorizer: &Authorizer) -> Result<()> {
 
 /// How the token of an account is got: by how it is connected.
 #[derive(Debug)]
-struct AccountKind {
+struct AccountSource {
     base: KeeperBase,
     wechat: Client,
     component_tokens: ComponentTokens,
+    profiles: Profiles,
     grants: Grants,
     reconciliations: Reconciliations,
     used_up: UsedUp,
 }
 
-impl Kind for AccountKind {
+impl Source for AccountSource {
     type Owner = Authorizer;
     type Error = Error;
 
@@ -191,9 +198,9 @@ impl Kind for AccountKind {
     ) -> Result<Obtained> {
         match authorizer.connection.component_id() {
             Some(component_id) => {
-                Delegated { kind: self, authorizer, component_id }.obtain(wanted, hold).await
+                Delegated { source: self, authorizer, component_id }.obtain(wanted, hold).await
             }
-            None => Ordinary { kind: self, authorizer }.obtain(wanted, hold).await,
+            None => Ordinary { source: self, authorizer }.obtain(wanted, hold).await,
         }
     }
 
@@ -216,21 +223,25 @@ impl Kind for AccountKind {
     ) -> Result<Cured<Authorizer>> {
         match authorizer.connection.component_id() {
             Some(component_id) => {
-                Delegated { kind: self, authorizer, component_id }.cure(error, round).await
+                Delegated { source: self, authorizer, component_id }.cure(error, round).await
             }
             None => Ok(Cured::No),
         }
     }
 
-    /// The component's token was missing then, and is not any more.
+    /// The component's token was missing then, and is not any more. It is not what one lacks that
+    /// was given up.
     async fn is_reconsidered(&self, authorizer: &Authorizer, failed_at: Instant) -> Result<bool> {
+        if matches!(authorizer.state, AuthorizerState::NeedsReauthorization { .. }) {
+            return Ok(false);
+        }
         let Some(component_id) = authorizer.connection.component_id() else { return Ok(false) };
         let component = self.base.db.components().get(component_id).await?;
         Ok(self.component_tokens.has_recovered_since(&component, failed_at).await?)
     }
 
     /// An authorizer that was given up is one again.
-    async fn refreshed(&self, tx: &Tx, authorizer: &Authorizer) -> Result<()> {
+    async fn refreshed(&self, tx: &Tx, authorizer: &Authorizer) -> lingpai_storage::Result<()> {
         let (AuthorizerState::NeedsReauthorization { .. }, Some(component_id)) =
             (&authorizer.state, authorizer.connection.component_id())
         else {

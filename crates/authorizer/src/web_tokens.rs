@@ -3,7 +3,8 @@
 
 use chrono::Duration;
 use lingpai_component_token::{
-    ComponentTokens, Hold, Keeper, KeeperBase, Kind, Obtained, Reaction, Wanted, patiently,
+    ComponentTokens, Hold, Keeper, KeeperBase, Obtained, PROBE_PAUSE, Reaction, Source, Wanted,
+    patiently,
 };
 use lingpai_model::{
     Instant, Secret,
@@ -23,7 +24,7 @@ const CLOCK_TOLERANCE: Duration = Duration::minutes(10);
 /// Keeps the web OAuth tokens of fans.
 #[derive(Debug, Clone)]
 pub struct WebTokens {
-    keeper: Keeper<WebKind>,
+    keeper: Keeper<WebSource>,
 }
 
 /// What WeChat gave for a fan's code.
@@ -43,8 +44,8 @@ impl WebTokens {
     /// A service that calls `wechat`.
     #[must_use]
     pub fn new(base: KeeperBase, wechat: Client, component_tokens: ComponentTokens) -> Self {
-        let kind = WebKind { base: base.clone(), wechat, component_tokens };
-        Self { keeper: Keeper::new(kind, base) }
+        let source = WebSource { base: base.clone(), wechat, component_tokens };
+        Self { keeper: Keeper::new(source, base) }
     }
 
     /// Keeps what a fan granted, in the place of what the same fan granted before.
@@ -52,7 +53,7 @@ impl WebTokens {
     /// # Errors
     /// [`Error::Storage`] when the database failed.
     pub async fn keep(&self, new: NewWebToken) -> Result<WebGrant> {
-        let WebKind { base, .. } = self.keeper.kind();
+        let WebSource { base, .. } = self.keeper.source();
         let obtained_at = new.token.obtained_at;
         let tx = base.db.begin().await?;
         let known = tx.web_tokens().system_find(&new.owner).await?;
@@ -87,13 +88,33 @@ impl WebTokens {
             openid: openid.to_owned(),
             scope: scope.to_owned(),
         };
-        let db = &self.keeper.kind().base.db;
+        let db = &self.keeper.source().base.db;
         let grant = db.web_tokens().system_find(&owner).await?.ok_or(Error::FanUnknown)?;
         let fan = Fan { authorizer: authorizer.clone(), grant };
         match self.keeper.get(&fan).await {
-            Err(error) if is_ended(&error) => Err(Error::FanGrantEnded),
-            outcome => outcome,
+            Err(error) => Err(self.explained(&fan, error).await?),
+            token => token,
         }
+    }
+
+    /// Why there is no token, in the words that the caller can act on.
+    async fn explained(&self, fan: &Fan, error: Error) -> Result<Error> {
+        let WebSource { base, .. } = self.keeper.source();
+        let key = TokenKey::Web(fan.grant.id.clone());
+        let grant = base.db.web_tokens().system_find(&fan.grant.owner).await?;
+        if grant.is_none_or(|grant| grant.id != fan.grant.id) {
+            // The fan withdrew meanwhile; whoever waited for the lease has made an empty row again.
+            let tx = base.db.begin().await?;
+            tx.tokens().erase(&key).await?;
+            tx.commit().await?;
+            return Ok(Error::FanUnknown);
+        }
+        if is_ended(&error) {
+            return Ok(Error::FanGrantEnded);
+        }
+        let kept = base.db.tokens().find(&key).await?;
+        let has_ended = kept.is_some_and(|kept| rests_for_good(&kept));
+        Ok(if error.is_resting() && has_ended { Error::FanGrantEnded } else { error })
     }
 
     /// Erases what the fan had granted to the authorizer when he withdrew it; what he has granted
@@ -107,7 +128,7 @@ impl WebTokens {
         openid: &str,
         withdrawn_at: Instant,
     ) -> Result<()> {
-        let tx = self.keeper.kind().base.db.begin().await?;
+        let tx = self.keeper.source().base.db.begin().await?;
         for grant in tx.web_tokens().system_list(authorizer, openid).await? {
             let granted_at = grant.refresh_until - WEB_REFRESH_TOKEN_LIFETIME;
             if granted_at > withdrawn_at + CLOCK_TOLERANCE {
@@ -128,13 +149,13 @@ struct Fan {
 }
 
 #[derive(Debug)]
-struct WebKind {
+struct WebSource {
     base: KeeperBase,
     wechat: Client,
     component_tokens: ComponentTokens,
 }
 
-impl Kind for WebKind {
+impl Source for WebSource {
     type Owner = Fan;
     type Error = Error;
 
@@ -149,7 +170,7 @@ impl Kind for WebKind {
         Ok(Vec::new())
     }
 
-    async fn obtain(&self, fan: &Fan, wanted: Wanted<'_>, _: &Hold<'_>) -> Result<Obtained> {
+    async fn obtain(&self, fan: &Fan, wanted: Wanted<'_>, hold: &Hold<'_>) -> Result<Obtained> {
         let refresh_token = wanted.kept.refresh_token.as_ref().ok_or(Error::FanGrantEnded)?;
         let obtained_at = self.base.clock.now();
         if obtained_at >= fan.grant.refresh_until {
@@ -157,12 +178,15 @@ impl Kind for WebKind {
         }
         let appid = &fan.authorizer.appid;
         let answer = match fan.authorizer.connection.component_id() {
-            None => patiently(|| self.wechat.refresh_web_token(appid, refresh_token)).await?,
+            None => {
+                let ask = || self.wechat.refresh_web_token(appid, refresh_token);
+                patiently(Some(hold), ask).await?
+            }
             Some(component_id) => {
                 let component = self.base.db.components().get(component_id).await?;
                 let component_appid = &component.appid;
                 self.component_tokens
-                    .call(&component, |token| async move {
+                    .call_under(Some(hold), &component, |token| async move {
                         let wechat = &self.wechat;
                         wechat
                             .refresh_web_token_on_behalf(
@@ -205,11 +229,26 @@ fn check_fan(fan: &Fan, openid: Option<&str>) -> Result<()> {
 
 /// Whether WeChat takes the refresh token no more: the fan has to consent again.
 ///
-/// Source: WeChat docs, "Refresh the web page authorization token" (snsRefreshToken).
+/// Source: WeChat docs, "Refresh the web page authorization token" (snsRefreshToken); for 42007,
+/// "Return codes" (返回码): the user has changed his password, which voids both tokens.
 fn is_ended(error: &Error) -> bool {
-    matches!(error, Error::FanGrantEnded)
-        || matches!(
+    match error {
+        Error::FanGrantEnded => true,
+        Error::Shared(error) => is_ended(error),
+        error => matches!(
             error.errcode(),
-            Some(Errcode::INVALID_REFRESH_TOKEN | Errcode::WEB_REFRESH_TOKEN_EXPIRED)
-        )
+            Some(
+                Errcode::INVALID_REFRESH_TOKEN
+                    | Errcode::WEB_REFRESH_TOKEN_EXPIRED
+                    | Errcode::TOKENS_VOID_AFTER_PASSWORD_CHANGE
+            )
+        ),
+    }
+}
+
+/// Whether the last refresh failed because the grant had ended: nothing else makes a token rest for
+/// exactly so long.
+fn rests_for_good(kept: &KeptToken) -> bool {
+    let Some(failure) = &kept.failure else { return false };
+    kept.due_at == Some(failure.at + PROBE_PAUSE)
 }

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use lingpai_authorizer::{Error, NewWebToken, WebTokens};
 use lingpai_callback::{AccountPushes, Refusal};
-use lingpai_component_token::{ComponentTokens, KeeperBase, RefreshLimits};
+use lingpai_component_token::{
+    Ceiling, ComponentTokens, KeeperBase, RefreshLimits, TicketWatch, Tickets,
+};
 use lingpai_emulator::{Emulator, EmulatorConfig};
 use lingpai_model::{
     Appid, Instant, Secret,
@@ -59,10 +61,13 @@ impl Site {
             db: db.clone(),
             clock: Arc::clone(&clock),
             entropy: entropy.clone(),
-            limits: RefreshLimits::default(),
+            ceiling: Arc::new(Ceiling::new(RefreshLimits::default())),
             tasks: TaskTracker::new(),
         };
-        let component_tokens = ComponentTokens::new(base.clone(), client.clone());
+        let tickets = Tickets::new(db.clone(), Arc::clone(&clock));
+        let watch =
+            TicketWatch::new(db.clone(), client.clone(), Arc::clone(&clock), entropy.clone());
+        let component_tokens = ComponentTokens::new(base.clone(), client.clone(), tickets, watch);
         let web_tokens = WebTokens::new(base, client, component_tokens);
         let key = || Some(Secret::from(KEY));
         let shop = connect(&db, &entropy, SHOP, key()).await;

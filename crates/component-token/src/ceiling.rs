@@ -5,14 +5,14 @@
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
-    hash::BuildHasher as _,
+    fmt::Display,
+    hash::{BuildHasher as _, Hash},
     num::NonZeroU32,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use lingpai_model::token::TokenKey;
 use tokio::time::Instant as Stopwatch;
 
 use crate::{Error, Result};
@@ -46,8 +46,8 @@ const WINDOW: Duration = Duration::from_secs(60 * 60);
 /// How many tokens are counted. When more were refreshed, the counting begins anew.
 const COUNTED: usize = 250_000;
 
-/// Holds refreshes to their limits. Every instance counts for itself.
-pub(crate) struct Ceiling {
+/// Holds refreshes to their limits. Every process counts for itself.
+pub struct Ceiling {
     ahead: DefaultDirectRateLimiter,
     all: DefaultDirectRateLimiter,
     ahead_per_second: u32,
@@ -69,7 +69,9 @@ impl std::fmt::Debug for Ceiling {
 }
 
 impl Ceiling {
-    pub(crate) fn new(limits: RefreshLimits) -> Self {
+    /// These limits, from now on.
+    #[must_use]
+    pub fn new(limits: RefreshLimits) -> Self {
         let evenly = |per_second| {
             let burst = NonZeroU32::new(1).expect("1 is not 0");
             RateLimiter::direct(Quota::per_second(per_second).allow_burst(burst))
@@ -99,26 +101,26 @@ impl Ceiling {
         self.ahead.until_ready().await;
     }
 
-    /// Waits until any refresh may begin.
+    /// Waits until `what` may be got from WeChat: a refresh, or the first token of an account.
     ///
     /// # Errors
-    /// [`Error::CeilingReached`] when this token was refreshed too often.
-    pub(crate) async fn pass(&self, key: &TokenKey) -> Result<()> {
-        self.count(key)?;
+    /// [`Error::CeilingReached`] when this one was got too often.
+    pub async fn pass<W: Hash + Display>(&self, what: &W) -> Result<()> {
+        self.count(what)?;
         self.all.until_ready().await;
         Ok(())
     }
 
-    fn count(&self, key: &TokenKey) -> Result<()> {
+    fn count<W: Hash + Display>(&self, what: &W) -> Result<()> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.since.elapsed() >= WINDOW || counts.by_token.len() >= COUNTED {
             counts.since = Stopwatch::now();
             counts.by_token.clear();
         }
-        let hash = counts.hasher.hash_one(key);
+        let hash = counts.hasher.hash_one(what);
         let count = counts.by_token.entry(hash).or_default();
         if *count >= self.per_token {
-            return Err(Error::CeilingReached { what: key.to_string() });
+            return Err(Error::CeilingReached { what: what.to_string() });
         }
         *count += 1;
         Ok(())
@@ -127,7 +129,7 @@ impl Ceiling {
 
 #[cfg(test)]
 mod tests {
-    use lingpai_model::{Instant, clock::Entropy, id::ComponentId};
+    use lingpai_model::{Instant, clock::Entropy, id::ComponentId, token::TokenKey};
 
     use super::*;
 

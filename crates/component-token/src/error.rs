@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use lingpai_model::{Appid, Instant};
-use lingpai_wechat::{client::ClientError, crypt::CryptError};
+use lingpai_wechat::{client::ClientError, crypt::CryptError, errcode::Errcode};
 
 /// What can go wrong while keeping a component's tickets and token.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +120,12 @@ impl Error {
             Self::Storage(error) => error.is_transient(),
             Self::Wechat(error) => error.is_transient(),
         }
+    }
+
+    /// The number with which WeChat refused, if that is what failed.
+    #[must_use]
+    pub fn errcode(&self) -> Option<Errcode> {
+        self.wechat().and_then(ClientError::errcode)
     }
 
     /// What WeChat itself said, if that is what failed.

@@ -11,11 +11,11 @@ mod tickets;
 mod tokens;
 mod watch;
 
-pub use ceiling::RefreshLimits;
+pub use ceiling::{Ceiling, RefreshLimits};
 pub use components::{Components, NewComponent};
 pub use error::{Error, Result, UpstreamFault};
 pub use flight::{Flight, Flights, LEASE_TTL, LeasedWork, under_lease};
-pub use keeper::{Cured, Hold, Keeper, KeeperBase, Kind, Newer, Obtained, Wanted};
+pub use keeper::{Cured, Hold, Keeper, KeeperBase, Landed, Obtained, Source, Wanted};
 pub use patience::patiently;
 pub use reaction::{PROBE_PAUSE, Reaction};
 pub use tickets::{Tickets, oldest_usable_ticket};

@@ -104,7 +104,8 @@ impl Reaction {
     #[must_use]
     pub fn next_try_at(
         self,
-        (now, failures): (Instant, u32),
+        now: Instant,
+        failures: u32,
         policy: &RefreshPolicy,
         chance: u8,
     ) -> Instant {
@@ -190,7 +191,7 @@ mod tests {
     fn a_used_up_quota_waits_for_midnight_in_beijing() {
         let at = |text: &str| text.parse::<Instant>().expect("an instant");
         let policy = RefreshPolicy::default();
-        let next = |now: &str, chance| Reaction::NextDay.next_try_at((at(now), 1), &policy, chance);
+        let next = |now: &str, chance| Reaction::NextDay.next_try_at(at(now), 1, &policy, chance);
         assert_eq!(next("2026-11-20T15:59:59Z", 0), at("2026-11-20T16:00:00Z"));
         assert_eq!(next("2026-11-20T16:00:00Z", 0), at("2026-11-21T16:00:00Z"));
         assert_eq!(next("2026-11-20T10:00:00Z", 255), at("2026-11-20T16:10:00Z"));
@@ -201,7 +202,7 @@ mod tests {
         let policy = RefreshPolicy::default();
         let now = Instant::UNIX_EPOCH;
         let secs = |reaction: Reaction, failures| {
-            (reaction.next_try_at((now, failures), &policy, 0) - now).num_seconds()
+            (reaction.next_try_at(now, failures, &policy, 0) - now).num_seconds()
         };
         assert_eq!([1, 2, 3].map(|n| secs(Reaction::Pause, n)), [2, 5, 15]);
         assert_eq!([1, 9].map(|n| secs(Reaction::Rest, n)), [600, 600]);

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+//! `component_access_token`: how it is got, and handed out.
 
 use lingpai_model::{
     Instant, Secret,
@@ -15,7 +15,7 @@ pub use lingpai_wechat::call::component::PreAuthCode;
 
 use crate::{
     Error, Result, TicketWatch, Tickets,
-    keeper::{Cured, Hold, Keeper, KeeperBase, Kind, Newer, Obtained, Wanted},
+    keeper::{Cured, Hold, Keeper, KeeperBase, Landed, Obtained, Source, Wanted},
     patience::patiently,
     reaction::Reaction,
 };
@@ -26,18 +26,15 @@ const TRIED_TICKETS: usize = 3;
 /// Hands out `component_access_token`s: the stored one while it lives, a new one before it ends.
 #[derive(Debug, Clone)]
 pub struct ComponentTokens {
-    keeper: Keeper<ComponentKind>,
+    keeper: Keeper<ComponentSource>,
 }
 
 impl ComponentTokens {
-    /// A service that calls `wechat`.
+    /// A service that calls `wechat` with `tickets`; when none is taken, `watch` asks for one.
     #[must_use]
-    pub fn new(base: KeeperBase, wechat: Client) -> Self {
-        let tickets = Tickets::new(base.db.clone(), Arc::clone(&base.clock));
-        let (db, clock) = (base.db.clone(), Arc::clone(&base.clock));
-        let watch = TicketWatch::new(db, wechat.clone(), clock, base.entropy.clone());
-        let kind = ComponentKind { base: base.clone(), wechat, tickets, watch };
-        Self { keeper: Keeper::new(kind, base) }
+    pub fn new(base: KeeperBase, wechat: Client, tickets: Tickets, watch: TicketWatch) -> Self {
+        let source = ComponentSource { base: base.clone(), wechat, tickets, watch };
+        Self { keeper: Keeper::new(source, base) }
     }
 
     /// A `component_access_token` that WeChat honours now.
@@ -66,15 +63,31 @@ impl ComponentTokens {
     where
         F: Future<Output = Result<T, ClientError>>,
     {
-        let mut token = Newer { value: self.get(component).await?, is_new: false };
+        self.call_under(None, component, call).await
+    }
+
+    /// As [`ComponentTokens::call`], for a call that is part of a refresh under a lease.
+    ///
+    /// # Errors
+    /// As [`ComponentTokens::call`]; [`Error::Storage`] when the lease was lost.
+    pub async fn call_under<T, F>(
+        &self,
+        hold: Option<&Hold<'_>>,
+        component: &Component,
+        call: impl Fn(Secret<String>) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let mut token = self.get(component).await?;
+        let mut is_last = false;
         loop {
-            match patiently(|| call(token.value.clone())).await {
-                Err(error)
-                    if !token.is_new && error.errcode().is_some_and(Errcode::is_stale_token) =>
-                {
-                    token = self.after_rejection(component, token.value).await?;
+            match patiently(hold, || call(token.clone())).await {
+                Err(error) if !is_last && error.errcode().is_some_and(Errcode::is_stale_token) => {
+                    let landed = self.after_rejection(component, token).await?;
+                    (token, is_last) = (landed.token.value, landed.is_new);
                 }
-                answer => return Ok(answer?),
+                answer => return answer,
             }
         }
     }
@@ -88,7 +101,7 @@ impl ComponentTokens {
         &self,
         component: &Component,
         rejected: Secret<String>,
-    ) -> Result<Newer> {
+    ) -> Result<Landed> {
         self.keeper.after_rejection(component, rejected).await
     }
 
@@ -106,7 +119,7 @@ impl ComponentTokens {
     /// # Errors
     /// As [`ComponentTokens::call`].
     pub async fn pre_auth_code(&self, component: &Component) -> Result<PreAuthCode> {
-        let wechat = &self.keeper.kind().wechat;
+        let wechat = &self.keeper.source().wechat;
         self.call(component, |token| async move {
             wechat.create_preauthcode(&token, &component.appid).await
         })
@@ -131,14 +144,14 @@ impl ComponentTokens {
         component: &Component,
         failed_at: Instant,
     ) -> Result<bool> {
-        let kind = self.keeper.kind();
-        let Some(kept) = kind.base.db.tokens().find(&kind.key(component)).await? else {
+        let source = self.keeper.source();
+        let Some(kept) = source.base.db.tokens().find(&source.key(component)).await? else {
             return Ok(false);
         };
         if kept.token.is_some_and(|token| token.obtained_at > failed_at) {
             return Ok(true);
         }
-        Ok(kept.failure.is_some() && kind.is_reconsidered(component, failed_at).await?)
+        Ok(kept.failure.is_some() && source.is_reconsidered(component, failed_at).await?)
     }
 
     /// Begins to refresh the tokens that are due; returns how many.
@@ -157,14 +170,14 @@ impl ComponentTokens {
 
 /// How a component's token is got: a ticket and the component's secret are exchanged for it.
 #[derive(Debug)]
-struct ComponentKind {
+struct ComponentSource {
     base: KeeperBase,
     wechat: Client,
     tickets: Tickets,
     watch: TicketWatch,
 }
 
-impl Kind for ComponentKind {
+impl Source for ComponentSource {
     type Owner = Component;
     type Error = Error;
 
@@ -192,15 +205,11 @@ impl Kind for ComponentKind {
     ) -> Result<Obtained> {
         let tickets = self.tickets.usable(component).await?;
         let mut refused = Error::TicketMissing { appid: component.appid.clone() };
-        for (tried, ticket) in tickets.iter().take(TRIED_TICKETS).enumerate() {
-            if tried > 0 {
-                hold.on().await?;
-            }
+        for ticket in tickets.iter().take(TRIED_TICKETS) {
             let obtained_at = self.base.clock.now();
             let (appid, secret) = (&component.appid, &component.appsecret);
-            let asked =
-                patiently(|| self.wechat.component_token(appid, secret, &ticket.value)).await;
-            match asked.map_err(Error::from) {
+            let ask = || self.wechat.component_token(appid, secret, &ticket.value);
+            match patiently(Some(hold), ask).await {
                 Ok(answer) => {
                     let value = answer.component_access_token;
                     let token = AccessToken::obtained(value, obtained_at, answer.expires_in);
@@ -239,7 +248,7 @@ impl Kind for ComponentKind {
     }
 }
 
-impl ComponentKind {
+impl ComponentSource {
     async fn component(&self, id: &ComponentId) -> Result<Option<Component>> {
         match self.base.db.components().get(id).await {
             Ok(component) => Ok(Some(component)),

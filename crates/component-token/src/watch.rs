@@ -1,3 +1,5 @@
+//! Watches over the tickets.
+
 use chrono::Duration;
 use lingpai_model::{
     Instant,
@@ -5,7 +7,6 @@ use lingpai_model::{
     component::{Component, ComponentWatch},
     event::{Event, EventKind},
     id::EventId,
-    page::PageRequest,
 };
 use lingpai_storage::Db;
 use lingpai_wechat::client::Client;
@@ -44,23 +45,18 @@ impl TicketWatch {
     /// looked at again; it does not hold up the others.
     pub async fn run_once(&self) -> Result<usize> {
         let mut asked = 0;
-        let mut request = PageRequest::first();
-        loop {
-            let page = self.db.components().list(&request).await?;
-            for component in &page.items {
-                match self.look_at(component).await {
-                    Ok(was_asked) => asked += usize::from(was_asked),
-                    Err(error) => tracing::warn!(
-                        component.appid = %component.appid,
-                        %error,
-                        "the tickets of component {} could not be looked after",
-                        component.appid
-                    ),
-                }
+        for component in self.db.components().all().await? {
+            match self.look_at(&component).await {
+                Ok(was_asked) => asked += usize::from(was_asked),
+                Err(error) => tracing::warn!(
+                    component.appid = %component.appid,
+                    %error,
+                    "the tickets of component {} could not be looked after",
+                    component.appid
+                ),
             }
-            let Some(next) = page.next else { return Ok(asked) };
-            request = request.following(next);
         }
+        Ok(asked)
     }
 
     /// Asks WeChat to push tickets to this component (again), whether or not they are late.
@@ -82,7 +78,7 @@ impl TicketWatch {
     /// Asks WeChat for a ticket because it takes none of ours, unless it was asked a moment ago.
     pub(crate) async fn ask(&self, component: &Component) -> Result<bool> {
         let seen = self.db.components().watch(&component.id).await?;
-        self.ask_as_seen(component, &seen).await
+        self.ask_as_seen(component, &seen, seen.ticket_late_since).await
     }
 
     async fn look_at(&self, component: &Component) -> Result<bool> {
@@ -91,7 +87,8 @@ impl TicketWatch {
         let is_late = self.clock.now() - last >= TICKET_LATE_AFTER;
         let seen = self.db.components().watch(&component.id).await?;
         if is_late {
-            return self.ask_as_seen(component, &seen).await;
+            let since = seen.ticket_late_since.unwrap_or_else(|| self.clock.now());
+            return self.ask_as_seen(component, &seen, Some(since)).await;
         }
         if seen.ticket_late_since.is_some_and(|since| since < last) {
             let tx = self.db.begin().await?;
@@ -107,16 +104,21 @@ impl TicketWatch {
     }
 
     /// Of several instances one asks: the one whose note is the first.
-    async fn ask_as_seen(&self, component: &Component, seen: &ComponentWatch) -> Result<bool> {
+    async fn ask_as_seen(
+        &self,
+        component: &Component,
+        seen: &ComponentWatch,
+        late_since: Option<Instant>,
+    ) -> Result<bool> {
         let now = self.clock.now();
         if seen.ticket_asked_at.is_some_and(|asked| now - asked < ASK_AGAIN) {
             return Ok(false);
         }
         let tx = self.db.begin().await?;
-        if !tx.components().note_ticket_asked(&component.id, seen, now).await? {
+        if !tx.components().note_ticket_asked(&component.id, seen, now, late_since).await? {
             return Ok(false);
         }
-        if seen.ticket_late_since.is_none() {
+        if seen.ticket_late_since.is_none() && late_since.is_some() {
             tx.events().append(&self.late(component, now)).await?;
         }
         tx.commit().await?;

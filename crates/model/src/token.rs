@@ -261,6 +261,8 @@ pub struct KeptToken {
     pub failure: Option<TokenFailure>,
     /// When a worker looks at it next; `None` if never.
     pub due_at: Option<Instant>,
+    /// Why it is due then, unless it is for its age or for a failure.
+    pub due_cause: Option<RefreshCause>,
     /// The last refreshes, the newest first: at most [`REMEMBERED_REFRESHES`].
     pub refreshes: Vec<Refresh>,
 }
@@ -276,6 +278,7 @@ impl KeptToken {
             refresh_token: None,
             failure: None,
             due_at: None,
+            due_cause: None,
             refreshes: Vec::new(),
         }
     }

@@ -10,7 +10,9 @@ use lingpai_authorizer::{
     Reconciliations, WebTokens,
 };
 use lingpai_callback::{AccountPushes, ComponentPushes, Processor};
-use lingpai_component_token::{ComponentTokens, Components, KeeperBase, TicketWatch, Tickets};
+use lingpai_component_token::{
+    Ceiling, ComponentTokens, Components, KeeperBase, TicketWatch, Tickets,
+};
 use lingpai_model::clock::{Entropy, SharedClock};
 use lingpai_storage::{DatabaseClock, Db};
 use lingpai_tenant::{ApiKeys, Operators, RedirectUris, Tenants};
@@ -25,11 +27,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use crate::crank::Crank;
 use crate::{
-    crank::Loops,
     database,
     lifecycle::{self, Limits},
     settings::Settings,
     telemetry::Figures,
+    workers::Loops,
 };
 
 /// How long a push may take from its first byte to our answer: WeChat gives up after five seconds
@@ -172,14 +174,19 @@ impl App {
         let limits = Limits::from(server);
         let public = listen("server.listen", roles.serves.then_some(server.listen)).await?;
         let own = listen("metrics.listen", self.settings.metrics.listen).await?;
+        let loops = Loops { entropy: self.entropy.clone(), tasks: &self.tasks, stop: &stop };
         if roles.works {
-            let (recorded, entropy) = (Arc::clone(&self.recorded), self.entropy.clone());
-            self.crank.start(&Loops { recorded, entropy, tasks: &self.tasks, stop: &stop });
+            self.crank.start(&loops, Arc::clone(&self.recorded));
         }
-        let Self { db, endpoint, tasks, job_time, database_clock, .. } = self;
-        if let Some(clock) = database_clock {
-            tasks.spawn(keep_time(clock, db.clone(), stop.clone()));
+        if let Some(clock) = self.database_clock {
+            loops.start(
+                ("clock", CLOCK_INTERVAL),
+                Arc::default(),
+                &(clock, self.db.clone()),
+                keep_time,
+            );
         }
+        let Self { db, endpoint, tasks, job_time, .. } = self;
         let (figures, stopped) = (Figures::of_process(), stop.clone());
         tasks.spawn(async move { figures.keep_up(stopped).await });
         let own_page = Route::new().at("/metrics", get(metrics_page()));
@@ -193,13 +200,9 @@ impl App {
     }
 }
 
-/// Sets `clock` by the database's from time to time, until `stop`.
-async fn keep_time(clock: Arc<DatabaseClock>, db: Db, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(CLOCK_INTERVAL)).await.is_some() {
-        if let Err(error) = clock.set_by(&db).await {
-            tracing::warn!(%error, "the database's clock cannot be read; ours goes on by itself");
-        }
-    }
+/// Sets our clock by the database's. While that cannot be read, ours goes on by itself.
+async fn keep_time((clock, db): (Arc<DatabaseClock>, Db)) -> Result<usize, lingpai_storage::Error> {
+    clock.set_by(&db).await.map(|()| 0)
 }
 
 /// What services are made of.
@@ -215,10 +218,12 @@ impl Base<'_> {
     fn services(&self, tasks: &TaskTracker, recorded: &Arc<Notify>) -> (Services, Crank) {
         let (db, clock, entropy) =
             (|| self.db.clone(), || self.clock.clone(), || self.entropy.clone());
-        let (wechat, keeper) = (|| self.wechat.clone(), || self.keeper(tasks));
+        let ceiling = Arc::new(Ceiling::new(self.settings.tokens.limits));
+        let (wechat, keeper) = (|| self.wechat.clone(), || self.keeper(&ceiling, tasks));
         let tickets = Tickets::new(db(), clock());
         let ticket_watch = TicketWatch::new(db(), wechat(), clock(), entropy());
-        let component_tokens = ComponentTokens::new(keeper(), wechat());
+        let component_tokens =
+            ComponentTokens::new(keeper(), wechat(), tickets.clone(), ticket_watch.clone());
         let components = || component_tokens.clone();
         let grants = Grants::new(db(), wechat(), components(), (clock(), entropy()), tasks.clone());
         let reconciliations =
@@ -273,12 +278,12 @@ impl Base<'_> {
         (services, crank)
     }
 
-    fn keeper(&self, tasks: &TaskTracker) -> KeeperBase {
+    fn keeper(&self, ceiling: &Arc<Ceiling>, tasks: &TaskTracker) -> KeeperBase {
         KeeperBase {
             db: self.db.clone(),
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
-            limits: self.settings.tokens.limits,
+            ceiling: Arc::clone(ceiling),
             tasks: tasks.clone(),
         }
     }

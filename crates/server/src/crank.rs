@@ -5,11 +5,9 @@ use std::{sync::Arc, time::Duration};
 use lingpai_authorizer::{AuthorizerTokens, Grants, Reconciliations};
 use lingpai_callback::Processor;
 use lingpai_component_token::{ComponentTokens, TicketWatch};
-use lingpai_model::clock::Entropy;
 use tokio::sync::Notify;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::workers::{Pace, Worker};
+use crate::workers::{Loops, Pace};
 
 /// How often tickets and reconciliations are looked after: what they watch changes by the minute.
 const WATCH_INTERVAL: Duration = Duration::from_secs(60);
@@ -25,45 +23,11 @@ pub struct Crank {
     pub(crate) reconciliations: Reconciliations,
 }
 
-/// What the loops of a process share.
-pub(crate) struct Loops<'a> {
-    /// Wakes the processor when a push was recorded.
-    pub(crate) recorded: Arc<Notify>,
-    pub(crate) entropy: Entropy,
-    pub(crate) tasks: &'a TaskTracker,
-    pub(crate) stop: &'a CancellationToken,
-}
-
-impl Loops<'_> {
-    fn start<S, F, E>(
-        &self,
-        (name, interval): (&'static str, Duration),
-        wake: Arc<Notify>,
-        service: &S,
-        turn: impl Fn(S) -> F + Send + Sync + 'static,
-    ) where
-        S: Clone + Send + Sync + 'static,
-        F: Future<Output = Result<usize, E>> + Send + 'static,
-        E: std::error::Error + Send + Sync + 'static,
-    {
-        let worker = Worker {
-            name,
-            pace: Pace { interval, ..Pace::default() },
-            wake,
-            entropy: self.entropy.clone(),
-            tasks: self.tasks.clone(),
-        };
-        let service = service.clone();
-        self.tasks.spawn(worker.run(self.stop.clone(), move || turn(service.clone())));
-    }
-}
-
 impl Crank {
-    /// Starts a loop for each kind of work; they end when they are told to stop.
-    pub(crate) fn start(&self, loops: &Loops<'_>) {
+    /// Starts a loop for each kind of work; `recorded` wakes the processor when a push was recorded.
+    pub(crate) fn start(&self, loops: &Loops<'_>, recorded: Arc<Notify>) {
         let often = Pace::default().interval;
         let never = Arc::<Notify>::default;
-        let recorded = Arc::clone(&loops.recorded);
         loops.start(("pushes", often), recorded, &self.processor, |service| async move {
             service.run_once().await
         });

@@ -105,6 +105,41 @@ fn how_it_died(error: &JoinError) -> &'static str {
     if error.is_panic() { "a task panicked" } else { "a task was cancelled" }
 }
 
+/// What the loops of a process share.
+pub(crate) struct Loops<'a> {
+    /// Where the jitter comes from.
+    pub(crate) entropy: Entropy,
+    /// Where they run.
+    pub(crate) tasks: &'a TaskTracker,
+    /// Ends them.
+    pub(crate) stop: &'a CancellationToken,
+}
+
+impl Loops<'_> {
+    /// Starts a loop: its name, how often it looks for work, what wakes it before, and its turn.
+    pub(crate) fn start<S, F, E>(
+        &self,
+        (name, interval): (&'static str, Duration),
+        wake: Arc<Notify>,
+        service: &S,
+        turn: impl Fn(S) -> F + Send + Sync + 'static,
+    ) where
+        S: Clone + Send + Sync + 'static,
+        F: Future<Output = Result<usize, E>> + Send + 'static,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let worker = Worker {
+            name,
+            pace: Pace { interval, ..Pace::default() },
+            wake,
+            entropy: self.entropy.clone(),
+            tasks: self.tasks.clone(),
+        };
+        let service = service.clone();
+        self.tasks.spawn(worker.run(self.stop.clone(), move || turn(service.clone())));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{

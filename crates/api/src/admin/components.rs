@@ -116,7 +116,8 @@ struct ComponentView {
     /// Since when tickets are late; null while they come.
     #[oai(nullable)]
     ticket_late_since: Option<Instant>,
-    /// When WeChat was last asked to push tickets because they were late; null if never.
+    /// When WeChat was last asked to push tickets, because they were late or it took none; null once
+    /// they come again.
     #[oai(nullable)]
     ticket_asked_at: Option<Instant>,
     /// How its `component_access_token` stands.

@@ -201,7 +201,7 @@ impl Code {
             Self::Overloaded => ("overloaded", S::SERVICE_UNAVAILABLE, 7_900_059, "Too much is asked at the same time"),
             Self::LeaseBusy => ("refresh_busy", S::SERVICE_UNAVAILABLE, 7_900_058, "Another instance is at work on this"),
             Self::RefreshResting => ("refresh_resting", S::SERVICE_UNAVAILABLE, 7_900_060, "The token's refresh has just failed"),
-            Self::RefreshCeiling => ("refresh_ceiling", S::SERVICE_UNAVAILABLE, 7_900_061, "The token was refreshed too often"),
+            Self::RefreshCeiling => ("refresh_ceiling", S::TOO_MANY_REQUESTS, 7_900_023, "The token was refreshed too often"),
             Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, 7_900_099, "Our fault"),
         }
     }

@@ -307,7 +307,7 @@ async fn a_resting_token_tells_how_many_seconds_are_left_of_its_rest() {
 #[tokio::test]
 async fn refresh_ceiling() {
     let error = || ComponentError::CeilingReached { what: "access_token of aut_1".into() };
-    assert_told(AuthorizerError::from(error()), "refresh_ceiling", 503, 7900061).await;
+    assert_told(AuthorizerError::from(error()), "refresh_ceiling", 429, 7900023).await;
     let answer = Problem::from(error()).into_answer(&RequestId::draw(&Entropy::seeded(1)), at());
     assert_eq!(answer.header("retry-after"), Some("60"));
 }

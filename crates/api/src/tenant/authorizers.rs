@@ -4,6 +4,7 @@ use lingpai_authorizer::{
 use lingpai_model::{
     Appid, Instant, Secret,
     authorizer::{Authorizer, AuthorizerState, Connection, ProfileKind, TokenApi},
+    caller::TenantScope,
     clock::SharedClock,
 };
 use poem_openapi::{
@@ -217,8 +218,8 @@ impl AuthorizersApi {
         input: Input<NewAuthorizer>,
     ) -> Result<Created<AuthorizerView>> {
         let account = authorizer::NewAccount::try_from(input.0)?;
-        let authorizer = self.accounts.connect(auth.scope(), account).await?;
-        Ok(Created(self.view(authorizer)))
+        let appid = self.accounts.connect(auth.scope(), account).await?.appid;
+        Ok(Created(self.looked_up(auth.scope(), &appid).await?))
     }
 
     /// Look up one authorizer.
@@ -232,9 +233,7 @@ impl AuthorizersApi {
         appid: Path<String>,
     ) -> Result<Json<AuthorizerView>> {
         let appid = Appid::parse(&appid).map_err(|_| Problem::authorizer_not_found())?;
-        let (authorizer, health) = self.authorizers.get(auth.scope(), &appid).await?;
-        let token = Some(TokenHealthView::of(health, self.clock.now()));
-        Ok(Json(AuthorizerView { token, ..self.view(authorizer) }))
+        Ok(Json(self.looked_up(auth.scope(), &appid).await?))
     }
 
     /// List the authorizers.
@@ -263,6 +262,13 @@ impl AuthorizersApi {
         let filter = AuthorizerFilter { component_appid, state: state.map(StateView::as_str) };
         let found = self.authorizers.list(auth.scope(), &filter, &page).await?;
         Ok(Json(PageView::of(found, |authorizer| self.view(authorizer))))
+    }
+
+    /// One authorizer with the health of its token.
+    async fn looked_up(&self, scope: &TenantScope, appid: &Appid) -> Result<AuthorizerView> {
+        let (authorizer, health) = self.authorizers.get(scope, appid).await?;
+        let token = Some(TokenHealthView::of(health, self.clock.now()));
+        Ok(AuthorizerView { token, ..self.view(authorizer) })
     }
 
     fn view(&self, authorizer: Authorizer) -> AuthorizerView {

@@ -3,7 +3,7 @@
 use lingpai_model::{
     Appid, Instant, Secret,
     authorization::{Authorization, AuthorizationState},
-    authorizer::{Authorizer, AuthorizerState, Connection, Profile, RefreshTokenSource},
+    authorizer::{Authorizer, AuthorizerState, Connection, Profile},
     component::Component,
     event::EventKind,
     exchange::{Exchange, ExchangeState},
@@ -13,7 +13,7 @@ use lingpai_model::{
 use lingpai_storage::{Lease, Tx};
 
 use super::{Granted, Work};
-use crate::{Result, authorizers::profile_of, stream::emit};
+use crate::{Result, history::History, profiles::profile_of, stream::emit};
 
 impl Work {
     /// Reads the account's profile and stores the grant; ends the exchange and its lease. Whatever
@@ -50,20 +50,10 @@ impl Work {
         component: &Component,
         granted: Granted,
     ) -> Result<(Profile, Granted)> {
-        let appid = &granted.appid;
-        let answer = self
-            .component_tokens
-            .call(component, |token| async move {
-                self.wechat.get_authorizer_info(&token, &component.appid, appid).await
-            })
-            .await?;
-        if let Some(value) = &answer.refresh_token {
-            let source = RefreshTokenSource::AuthorizerInfo;
-            self.remember(component, appid, value, source).await?;
-        }
+        let answer = self.profiles.ask(component, &granted.appid).await?;
         let refresh_token = match granted.refresh_token.clone().or(answer.refresh_token) {
             Some(token) => Some(token),
-            None => self.last_refresh_token(component, appid).await?,
+            None => self.last_refresh_token(component, &granted.appid).await?,
         };
         let func_info = granted.func_info.clone().or(answer.func_info);
         Ok((
@@ -77,8 +67,8 @@ impl Work {
         component: &Component,
         appid: &Appid,
     ) -> Result<Option<Secret<String>>> {
-        let history = self.db.refresh_tokens().list(&component.id, appid).await?;
-        Ok(history.into_iter().next().map(|received| received.value))
+        let history = History { db: &self.db, component_id: &component.id, appid };
+        Ok(history.list().await?.into_iter().next())
     }
 
     /// Stores authorizer and tokens. The tenant is the one the `pre_auth_code` was issued to; an

@@ -1,9 +1,7 @@
 //! Withdrawals: the push says so, WeChat confirms, and nothing is erased.
 
 use chrono::Duration;
-use lingpai_model::{
-    Appid, Instant, authorizer::RefreshTokenSource, component::Component, event::EventKind,
-};
+use lingpai_model::{Appid, Instant, component::Component, event::EventKind};
 use lingpai_wechat::errcode::Errcode;
 
 use super::{Grants, Work};
@@ -66,21 +64,8 @@ impl Work {
     /// Source: WeChat docs, "api_get_authorizer_info": 61003 when the component is not authorized
     /// by this account.
     async fn grant_stands(&self, component: &Component, appid: &Appid) -> Result<bool> {
-        let answer = self
-            .component_tokens
-            .call(component, |token| async move {
-                self.wechat.get_authorizer_info(&token, &component.appid, appid).await
-            })
-            .await
-            .map_err(Error::from);
-        match answer {
-            Ok(answer) => {
-                if let Some(value) = &answer.refresh_token {
-                    let source = RefreshTokenSource::AuthorizerInfo;
-                    self.remember(component, appid, value, source).await?;
-                }
-                Ok(true)
-            }
+        match self.profiles.ask(component, appid).await {
+            Ok(_) => Ok(true),
             Err(error) if is_withdrawn(&error) => Ok(false),
             Err(error) => Err(error),
         }

@@ -9,12 +9,12 @@ use lingpai_model::{
     component::{Component, Reconciliation},
     event::EventKind,
     id::AuthorizerId,
-    token::{KeptToken, TokenKey, TokenKind},
+    token::{KeptToken, RefreshCause, TokenKey, TokenKind},
 };
-use lingpai_wechat::call::authorizer::{AuthorizerInfoAnswer, ListedAuthorizer};
+use lingpai_wechat::call::authorizer::ListedAuthorizer;
 
 use super::Work;
-use crate::{Result, authorizers::profile_of, history::History, stream::emit};
+use crate::{Result, history::History, profiles::profile_of, stream::emit};
 
 /// Of how many unknown accounts one reconciliation reads the profile; the others go without.
 const PROFILES: u32 = 500;
@@ -83,6 +83,7 @@ impl Work {
                 let mut kept = KeptToken::unknown(key, ours.generation);
                 kept.refresh_token = Some(refresh_token.clone());
                 kept.due_at = Some(now);
+                kept.due_cause = Some(RefreshCause::Reconciliation);
                 tx.tokens().replace(&kept).await?;
                 true
             }
@@ -94,7 +95,7 @@ impl Work {
             Some(kept)
                 if kept.failure.is_some() && kept.refresh_token.as_ref() != Some(refresh_token) =>
             {
-                tx.tokens().make_due(&key, now).await?;
+                tx.tokens().set_due(&key, now, Some(RefreshCause::Reconciliation)).await?;
                 true
             }
             Some(_) => false,
@@ -125,6 +126,7 @@ impl Work {
         let mut kept = KeptToken::unknown(stored.token_key(), stored.generation);
         kept.refresh_token = Some(refresh_token.clone());
         kept.due_at = Some(now);
+        kept.due_cause = Some(RefreshCause::Reconciliation);
         tx.tokens().replace(&kept).await?;
         emit(&tx, &self.base.entropy, &stored, EventKind::Authorized, now).await?;
         tx.commit().await?;
@@ -143,7 +145,7 @@ impl Work {
             self.remember(component, appid, refresh_token).await?;
         }
         let info = match so_far.found < PROFILES {
-            true => Some(self.info(component, appid).await?),
+            true => Some(self.profiles.ask(component, appid).await?),
             false => None,
         };
         let (profile, func_info) = info.map_or_else(Default::default, |info| {
@@ -192,16 +194,6 @@ impl Work {
             component.appid
         );
         Ok(true)
-    }
-
-    async fn info(&self, component: &Component, appid: &Appid) -> Result<AuthorizerInfoAnswer> {
-        let answer = self
-            .component_tokens
-            .call(component, |token| async move {
-                self.wechat.get_authorizer_info(&token, &component.appid, appid).await
-            })
-            .await?;
-        Ok(answer)
     }
 
     async fn remember(

@@ -8,7 +8,7 @@ use std::{
 };
 
 use lingpai_component_token::{
-    self as component_token, Cured, Hold, Kind as _, Obtained, PROBE_PAUSE, Reaction, Wanted,
+    self as component_token, Cured, Hold, Obtained, PROBE_PAUSE, Reaction, Source as _, Wanted,
 };
 use lingpai_model::{
     Instant, Secret,
@@ -19,7 +19,7 @@ use lingpai_model::{
     token::{AccessToken, RefreshPolicy},
 };
 
-use super::AccountKind;
+use super::AccountSource;
 use crate::{Error, Result, history::History, stream::emit};
 
 /// How many refresh tokens of the history one attempt tries.
@@ -49,7 +49,7 @@ impl UsedUp {
     }
 
     fn note(&self, component: &Component, now: Instant) {
-        let day_turns = Reaction::NextDay.next_try_at((now, 1), &RefreshPolicy::default(), 0);
+        let day_turns = Reaction::NextDay.next_try_at(now, 1, &RefreshPolicy::default(), 0);
         tracing::error!(
             component.appid = %component.appid,
             "component {} has used up its quota of api_authorizer_token until {day_turns}",
@@ -62,7 +62,7 @@ impl UsedUp {
 
 /// An account that granted rights to a component.
 pub(super) struct Delegated<'a> {
-    pub(super) kind: &'a AccountKind,
+    pub(super) source: &'a AccountSource,
     pub(super) authorizer: &'a Authorizer,
     pub(super) component_id: &'a ComponentId,
 }
@@ -70,12 +70,12 @@ pub(super) struct Delegated<'a> {
 impl Delegated<'_> {
     /// Tries the stored refresh token, then the others of the history, the newest first.
     pub(super) async fn obtain(&self, wanted: Wanted<'_>, hold: &Hold<'_>) -> Result<Obtained> {
-        let component = self.kind.base.db.components().get(self.component_id).await?;
+        let component = self.source.base.db.components().get(self.component_id).await?;
         let appid = self.authorizer.appid.clone();
         let mut refused = Error::NoApiPermission { appid };
         let stored = wanted.kept.refresh_token.as_ref();
         if let Some(stored) = stored {
-            match self.ask(&component, stored).await {
+            match self.ask(&component, stored, hold).await {
                 Err(error) if self.is_refused(&error) => refused = error,
                 outcome => return outcome,
             }
@@ -83,8 +83,7 @@ impl Delegated<'_> {
         let others = self.history().list().await?;
         let others = others.iter().filter(|token| Some(*token) != stored);
         for token in others.take(TRIED_TOKENS) {
-            hold.on().await?;
-            match self.ask(&component, token).await {
+            match self.ask(&component, token, hold).await {
                 Err(error) if self.is_refused(&error) => refused = error,
                 outcome => return outcome,
             }
@@ -93,25 +92,35 @@ impl Delegated<'_> {
     }
 
     /// Sends one refresh token, unless WeChat has said that the component has sent enough today.
-    async fn ask(&self, component: &Component, sent: &Secret<String>) -> Result<Obtained> {
-        let used_up = &self.kind.used_up;
-        used_up.refuse(component, self.kind.base.clock.now())?;
-        let outcome = self.send(component, sent).await;
+    async fn ask(
+        &self,
+        component: &Component,
+        sent: &Secret<String>,
+        hold: &Hold<'_>,
+    ) -> Result<Obtained> {
+        let used_up = &self.source.used_up;
+        used_up.refuse(component, self.source.base.clock.now())?;
+        let outcome = self.send(component, sent, hold).await;
         if let Err(error) = &outcome
-            && self.kind.reaction(error) == Reaction::NextDay
+            && self.source.reaction(error) == Reaction::NextDay
         {
-            used_up.note(component, self.kind.base.clock.now());
+            used_up.note(component, self.source.base.clock.now());
         }
         outcome
     }
 
     /// Sends one refresh token. One in the answer is in the history before the answer is judged.
-    async fn send(&self, component: &Component, sent: &Secret<String>) -> Result<Obtained> {
-        let AccountKind { base, wechat, component_tokens, .. } = self.kind;
+    async fn send(
+        &self,
+        component: &Component,
+        sent: &Secret<String>,
+        hold: &Hold<'_>,
+    ) -> Result<Obtained> {
+        let AccountSource { base, wechat, component_tokens, .. } = self.source;
         let appid = &self.authorizer.appid;
         let obtained_at = base.clock.now();
         let answer = component_tokens
-            .call(component, |token| async move {
+            .call_under(Some(hold), component, |token| async move {
                 wechat.authorizer_token(&token, &component.appid, appid, sent).await
             })
             .await?;
@@ -129,7 +138,7 @@ impl Delegated<'_> {
 
     /// What helps against a refusal, by its kind.
     pub(super) async fn cure(&self, error: &Error, round: u32) -> Result<Cured<Authorizer>> {
-        match self.kind.reaction(error) {
+        match self.source.reaction(error) {
             Reaction::RefreshToken => self.search(error, round).await,
             Reaction::Withdrawn if round == 0 => self.make_sure().await,
             Reaction::Reauthorize => self.give_up().await,
@@ -139,17 +148,26 @@ impl Delegated<'_> {
 
     /// Looks for a refresh token that was not tried: account info first, then the account list.
     async fn search(&self, error: &Error, round: u32) -> Result<Cured<Authorizer>> {
-        let component = self.kind.base.db.components().get(self.component_id).await?;
-        let tried = self.history().list().await?;
+        let component = self.source.base.db.components().get(self.component_id).await?;
+        let known = self.history().list().await?;
         if round == 0 {
-            self.ask_info(&component).await?;
-            if self.knows_others_than(&tried).await? {
+            match self.source.profiles.ask(&component, &self.authorizer.appid).await {
+                Err(refusal) if self.source.reaction(&refusal) == Reaction::Withdrawn => {
+                    return self.make_sure().await;
+                }
+                // What the list tells may still help.
+                Err(refusal) => {
+                    tracing::warn!(error = %refusal, "account info could not be had");
+                }
+                Ok(_) => {}
+            }
+            if self.knows_others_than(&known).await? {
                 return Ok(Cured::TryAgain(self.authorizer.clone()));
             }
         }
         if round <= 1 {
-            self.kind.reconciliations.look_up(&component).await?;
-            if self.knows_others_than(&tried).await? {
+            self.source.reconciliations.look_up(&component).await?;
+            if self.knows_others_than(&known).await? {
                 return Ok(Cured::TryAgain(self.authorizer.clone()));
             }
         }
@@ -159,29 +177,14 @@ impl Delegated<'_> {
         }
     }
 
-    async fn knows_others_than(&self, tried: &[Secret<String>]) -> Result<bool> {
-        Ok(self.history().list().await?.iter().any(|token| !tried.contains(token)))
-    }
-
-    async fn ask_info(&self, component: &Component) -> Result<()> {
-        let AccountKind { base, wechat, component_tokens, .. } = self.kind;
-        let appid = &self.authorizer.appid;
-        let answer = component_tokens
-            .call(component, |token| async move {
-                wechat.get_authorizer_info(&token, &component.appid, appid).await
-            })
-            .await?;
-        if let Some(value) = &answer.refresh_token {
-            let source = RefreshTokenSource::AuthorizerInfo;
-            self.history().remember(value, source, base.clock.now()).await?;
-        }
-        Ok(())
+    async fn knows_others_than(&self, known: &[Secret<String>]) -> Result<bool> {
+        Ok(self.history().list().await?.iter().any(|token| !known.contains(token)))
     }
 
     /// The account says that it does not grant: if WeChat's account info says so too, it has
     /// withdrawn.
     async fn make_sure(&self) -> Result<Cured<Authorizer>> {
-        let AccountKind { base, grants, .. } = self.kind;
+        let AccountSource { base, grants, .. } = self.source;
         let component = base.db.components().get(self.component_id).await?;
         let appid = &self.authorizer.appid;
         grants.withdraw(&component, appid, base.clock.now()).await?;
@@ -197,17 +200,17 @@ impl Delegated<'_> {
 
     /// WeChat has no refresh token for the account either: it granted no API permission.
     async fn leave(&self) -> Result<Cured<Authorizer>> {
-        let base = &self.kind.base;
+        let base = &self.source.base;
         let tx = base.db.begin().await?;
         let probe_at = base.clock.now() + PROBE_PAUSE;
-        tx.tokens().make_due(&self.authorizer.token_key(), probe_at).await?;
+        tx.tokens().set_due(&self.authorizer.token_key(), probe_at, None).await?;
         tx.commit().await?;
         Ok(Cured::No)
     }
 
     /// Nothing helps but a new authorization. The tenant is told once; a worker probes slowly.
     async fn give_up(&self) -> Result<Cured<Authorizer>> {
-        let base = &self.kind.base;
+        let base = &self.source.base;
         let (seen, now) = (self.authorizer, base.clock.now());
         let tx = base.db.begin().await?;
         let locked = tx.authorizers().system_lock(self.component_id, &seen.appid).await?;
@@ -215,7 +218,7 @@ impl Delegated<'_> {
         let Some(mut stored) = locked.filter(|stored| stored.generation == seen.generation) else {
             return Ok(Cured::No);
         };
-        tx.tokens().make_due(&seen.token_key(), now + PROBE_PAUSE).await?;
+        tx.tokens().set_due(&seen.token_key(), now + PROBE_PAUSE, None).await?;
         if let Ok(lost) = stored.state.lose(now) {
             stored.state = lost;
             stored.updated_at = now;
@@ -232,11 +235,11 @@ impl Delegated<'_> {
     }
 
     fn is_refused(&self, error: &Error) -> bool {
-        self.kind.reaction(error) == Reaction::RefreshToken
+        self.source.reaction(error) == Reaction::RefreshToken
     }
 
     fn history(&self) -> History<'_> {
-        let (db, appid) = (&self.kind.base.db, &self.authorizer.appid);
+        let (db, appid) = (&self.source.base.db, &self.authorizer.appid);
         History { db, component_id: self.component_id, appid }
     }
 }

@@ -11,12 +11,12 @@ use lingpai_wechat::{
     client::{Client, ClientError},
 };
 
-use super::AccountKind;
+use super::AccountSource;
 use crate::Result;
 
 /// An account that is connected by its own secret.
 pub(super) struct Ordinary<'a> {
-    pub(super) kind: &'a AccountKind,
+    pub(super) source: &'a AccountSource,
     pub(super) authorizer: &'a Authorizer,
 }
 
@@ -35,12 +35,12 @@ pub(crate) fn policy() -> RefreshPolicy {
 impl Ordinary<'_> {
     /// Asks by the interface that the tenant chose.
     pub(super) async fn obtain(&self, wanted: Wanted<'_>, hold: &Hold<'_>) -> Result<Obtained> {
-        let AccountKind { base, wechat, .. } = self.kind;
+        let AccountSource { base, wechat, .. } = self.source;
         let secret = base.db.account_secrets().system_get(&self.authorizer.id).await?;
         let obtained_at = base.clock.now();
-        let mut answer = ask(wechat, &secret).await?;
+        let mut answer = ask(wechat, &secret, Some(hold)).await?;
         // A token that WeChat no longer takes is given again as long as it should have lived.
-        if wanted.rejected == Some(&answer.access_token) {
+        if wanted.not == Some(&answer.access_token) {
             hold.on().await?;
             answer = force(wechat, &secret).await?;
         }
@@ -53,17 +53,18 @@ impl Ordinary<'_> {
 pub(crate) async fn ask(
     wechat: &Client,
     secret: &AccountSecret,
-) -> Result<OrdinaryAccessToken, ClientError> {
+    hold: Option<&Hold<'_>>,
+) -> Result<OrdinaryAccessToken> {
     let (appid, appsecret) = (&secret.appid, &secret.appsecret);
-    patiently(|| async move {
+    let answer = patiently(hold, || async move {
         match secret.token_api {
             TokenApi::StableToken => {
                 wechat.stable_token(appid, appsecret, StableTokenMode::Normal).await
             }
             TokenApi::Token => wechat.access_token(appid, appsecret).await,
         }
-    })
-    .await
+    });
+    Ok(answer.await?)
 }
 
 async fn force(

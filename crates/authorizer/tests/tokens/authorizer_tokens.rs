@@ -106,6 +106,7 @@ async fn a_token_that_failed_for_want_of_the_components_is_tried_when_that_is_ba
     let world = World::start().await;
     let process = world.process().await;
     let shop = world.authorizer(SHOP).await;
+    world.advance(Duration::from_secs(60));
     let refusal = world.wechat.set_fault(Fault::errcode(COMPONENT_TOKEN, 61004));
     for _ in 0..3 {
         process.tokens.get(&shop).await.unwrap_err();

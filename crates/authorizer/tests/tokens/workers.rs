@@ -100,14 +100,14 @@ async fn a_stable_token_that_wechat_rejects_is_forced_out_and_others_are_not() {
     let shop = world.account(SHOP).await;
     let first = process.tokens.get(&shop).await.unwrap();
     let newer = process.tokens.after_rejection(&shop, &first.value).await.unwrap();
-    assert_ne!(newer.value, first.value);
+    assert_ne!(newer.token.value, first.value);
     assert_eq!(world.wechat.issues().len(), 2);
 
     world.advance(LIFE - Duration::from_secs(200));
     assert_eq!(process.tokens.run_once().await.unwrap(), 1);
     process.tokens.settled().await;
     let third = world.stored(&shop.token_key()).await.token.unwrap();
-    assert_ne!(third.value, newer.value);
+    assert_ne!(third.value, newer.token.value);
     let left = world.wechat.issues().last().unwrap().previous_remaining_ms.unwrap();
     assert!(left > 0, "ahead of the end, so that the present one lives on: {left} ms");
     assert_eq!(world.calls("/cgi-bin/stable_token"), 4, "normal, normal and forced, normal");

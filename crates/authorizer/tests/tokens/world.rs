@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use lingpai_authorizer::{AuthorizerTokens, Error, Grants, Reconciliations, WebTokens};
-use lingpai_component_token::{ComponentTokens, KeeperBase, RefreshLimits, Tickets};
+use lingpai_component_token::{
+    Ceiling, ComponentTokens, KeeperBase, RefreshLimits, TicketWatch, Tickets,
+};
 use lingpai_emulator::{Emulator, EmulatorConfig, Fault, FaultKind};
 use lingpai_model::{
     Appid, Instant, Secret,
@@ -102,10 +104,13 @@ impl World {
             db: db.clone(),
             clock: Arc::clone(&clock),
             entropy: entropy.clone(),
-            limits,
+            ceiling: Arc::new(Ceiling::new(limits)),
             tasks: tasks.clone(),
         };
-        let component_tokens = ComponentTokens::new(base.clone(), wechat.clone());
+        let tickets = Tickets::new(db.clone(), Arc::clone(&clock));
+        let watch =
+            TicketWatch::new(db.clone(), wechat.clone(), Arc::clone(&clock), entropy.clone());
+        let component_tokens = ComponentTokens::new(base.clone(), wechat.clone(), tickets, watch);
         let components = || component_tokens.clone();
         let grants = Grants::new(db, wechat.clone(), components(), (clock, entropy), tasks.clone());
         let reconciliations =

@@ -87,11 +87,11 @@ async fn a_rejected_token_that_another_process_has_replaced_is_not_refreshed_aga
     let first = one.get(component).await.unwrap();
     world.kill_tokens();
     let second = two.after_rejection(component, first.clone()).await.unwrap();
-    assert_eq!((second.value, second.is_new), (world.newest(), true));
+    assert_eq!((second.token.value, second.is_new), (world.newest(), true));
     world.advance(Duration::from_secs(1));
     for newer in join_all((0..20).map(|_| one.after_rejection(component, first.clone()))).await {
         let newer = newer.unwrap();
-        assert_eq!((newer.value, newer.is_new), (world.newest(), false));
+        assert_eq!((newer.token.value, newer.is_new), (world.newest(), false));
     }
     assert_eq!(one.get(component).await.unwrap(), world.newest(), "nor is the old one given out");
     assert_eq!(world.calls(), 2);
@@ -108,7 +108,7 @@ async fn a_token_rejected_by_twenty_callers_of_two_processes_is_refreshed_once()
         process.after_rejection(&world.component, first.clone())
     });
     for token in join_all(callers).await {
-        assert_eq!(token.unwrap().value, world.newest());
+        assert_eq!(token.unwrap().token.value, world.newest());
     }
     assert_eq!(world.calls(), 2);
 }

@@ -77,7 +77,7 @@ async fn a_holder_that_lost_its_lease_and_was_refused_notes_nothing() {
 async fn a_token_that_the_database_refuses_is_stored_as_soon_as_it_takes_it() {
     let world = World::start().await;
     let process = world.process().await;
-    let (refused, _guard) = Errors::from("lingpai_component_token::keeper");
+    let (refused, _guard) = Errors::from("lingpai_component_token::keeper::attempt");
     let elsewhere = world.connect().await;
     world.hold_next();
     let (handed_out, ()) = tokio::join!(process.get(&world.component), async {

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lingpai_component_token::{ComponentTokens, KeeperBase, RefreshLimits, Tickets};
+use lingpai_component_token::{
+    Ceiling, ComponentTokens, KeeperBase, RefreshLimits, TicketWatch, Tickets,
+};
 use lingpai_emulator::{Emulator, EmulatorConfig, Fault, FaultKind, Kill};
 use lingpai_model::{
     Appid, Instant, Secret,
@@ -78,14 +80,19 @@ impl World {
     pub(crate) async fn limited_process(&self, limits: RefreshLimits) -> ComponentTokens {
         let api_url = self.wechat.base_url().parse().unwrap();
         let config = ClientConfig { api_url, ..ClientConfig::default() };
+        let db = self.connect().await;
+        let wechat = Client::new(config).unwrap();
+        let tickets = Tickets::new(db.clone(), self.clock());
+        let watch =
+            TicketWatch::new(db.clone(), wechat.clone(), self.clock(), self.entropy.clone());
         let base = KeeperBase {
-            db: self.connect().await,
+            db,
             clock: self.clock(),
             entropy: self.entropy.clone(),
-            limits,
+            ceiling: Arc::new(Ceiling::new(limits)),
             tasks: TaskTracker::new(),
         };
-        ComponentTokens::new(base, Client::new(config).unwrap())
+        ComponentTokens::new(base, wechat, tickets, watch)
     }
 
     /// The database once more, with connections of its own.

@@ -19,6 +19,7 @@ pub(crate) struct Model {
     pub failure_reason: Option<String>,
     pub failures: i64,
     pub due_at: Option<i64>,
+    pub due_cause: Option<String>,
     pub leased_until: i64,
     pub lease_epoch: i64,
     pub refreshes_json: Option<String>,

@@ -52,6 +52,20 @@ impl<A> ComponentRepo<'_, A> {
         Ok(Page::cut(records, request, |component| component.id.as_str()))
     }
 
+    /// All components, the oldest first. An installation has a few.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
+    pub async fn all(&self) -> Result<Vec<Component>> {
+        let (mut all, mut request) = (Vec::new(), PageRequest::first());
+        loop {
+            let page = self.list(&request).await?;
+            all.extend(page.items);
+            let Some(next) = page.next else { return Ok(all) };
+            request = request.following(next);
+        }
+    }
+
     /// What is watched about the component.
     ///
     /// # Errors
@@ -85,8 +99,8 @@ impl ComponentRepo<'_, Write> {
         self.at.insert_new("add a component", "component", row(self.at.keys, component)).await
     }
 
-    /// Notes at `at` that WeChat is being asked for tickets, and since when they are late. `false`
-    /// when somebody else has noted that since `seen` was read.
+    /// Notes at `at` that WeChat is being asked for tickets, and since when they are late, if they
+    /// are. `false` when somebody else has noted that since `seen` was read.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -95,8 +109,9 @@ impl ComponentRepo<'_, Write> {
         id: &ComponentId,
         seen: &ComponentWatch,
         at: Instant,
+        late_since: Option<Instant>,
     ) -> Result<bool> {
-        let late_since = seen.ticket_late_since.unwrap_or(at).timestamp_millis();
+        let late_since = late_since.map(|since| since.timestamp_millis());
         let as_seen = match seen.ticket_asked_at {
             Some(asked) => Column::TicketAskedAt.eq(asked.timestamp_millis()),
             None => Column::TicketAskedAt.is_null(),

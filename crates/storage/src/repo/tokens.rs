@@ -137,6 +137,7 @@ impl TokenRepo<'_, Write> {
             .col_expr(Column::FailureReason, Expr::val(row.failure_reason))
             .col_expr(Column::Failures, Expr::val(row.failures))
             .col_expr(Column::DueAt, Expr::val(row.due_at))
+            .col_expr(Column::DueCause, Expr::val(row.due_cause))
             .col_expr(Column::RefreshesJson, Expr::val(row.refreshes_json))
             .col_expr(Column::LeasedUntil, Expr::val(0_i64));
         if let Some(sealed) = row.refresh_token_sealed {
@@ -210,19 +211,26 @@ impl TokenRepo<'_, Write> {
         let update = Entity::update_many()
             .col_expr(Column::RefreshTokenSealed, Expr::val(sealed))
             .col_expr(Column::DueAt, Expr::val(due_at.timestamp_millis()))
+            .col_expr(Column::DueCause, Expr::val(RefreshCause::Reconciliation.as_str()))
             .filter(Column::Generation.eq(generation))
             .filter(Column::RefreshTokenSealed.is_null());
         self.touch(key, "restore a refresh token", update).await
     }
 
-    /// Makes the token due at `due_at` for a worker, whatever it waited for.
+    /// Says when a worker looks at the token next, and why if it is not for its age.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn make_due(&self, key: &TokenKey, due_at: Instant) -> Result<()> {
-        let update =
-            Entity::update_many().col_expr(Column::DueAt, Expr::val(due_at.timestamp_millis()));
-        self.touch(key, "make a token due", update).await.map(drop)
+    pub async fn set_due(
+        &self,
+        key: &TokenKey,
+        due_at: Instant,
+        cause: Option<RefreshCause>,
+    ) -> Result<()> {
+        let update = Entity::update_many()
+            .col_expr(Column::DueAt, Expr::val(due_at.timestamp_millis()))
+            .col_expr(Column::DueCause, Expr::val(cause.map(RefreshCause::as_str)));
+        self.touch(key, "say when a token is due", update).await.map(drop)
     }
 
     /// Erases the token with everything it was refreshed with.
@@ -325,10 +333,13 @@ impl Db {
 /// Takes the lease if nobody holds it. Each statement stands alone: the epoch that was read is the
 /// condition of the update, so of two takers one finds it changed.
 async fn take(at: &Handle<'_>, key: &TokenKey, ttl: Duration) -> Result<Option<LeasedToken>> {
-    let Some(row) = read(at, key).await? else {
-        let row = row(at.keys, &KeptToken::unknown(key.clone(), 1));
-        at.insert_once("make a token's row", row).await?;
-        return Box::pin(take(at, key, ttl)).await;
+    let row = match read(at, key).await? {
+        Some(row) => row,
+        None => {
+            let first = row(at.keys, &KeptToken::unknown(key.clone(), 1));
+            at.insert_once("make a token's row", first.clone()).await?;
+            read(at, key).await?.unwrap_or(first)
+        }
     };
     let epoch = row.lease_epoch + 1;
     let update = Entity::update_many()
@@ -391,11 +402,18 @@ fn refreshes_json(refreshes: &[Refresh]) -> String {
     serde_json::to_string(&rows).expect("texts and numbers are always JSON")
 }
 
+fn cause_of(text: &str) -> Option<RefreshCause> {
+    RefreshCause::ALL.into_iter().find(|cause| cause.as_str() == text)
+}
+
 fn refreshes(read: &Reader<'_>, json: &str) -> Result<Vec<Refresh>> {
     let rows: Vec<RefreshJson> = read.json(json)?;
     let refresh = |row: RefreshJson| {
-        let cause = RefreshCause::ALL.into_iter().find(|cause| cause.as_str() == row.cause);
-        Ok(Refresh { at: read.instant(row.at)?, cause: read.present(cause)?, failure: row.failure })
+        Ok(Refresh {
+            at: read.instant(row.at)?,
+            cause: read.present(cause_of(&row.cause))?,
+            failure: row.failure,
+        })
     };
     rows.into_iter().map(refresh).collect()
 }
@@ -417,6 +435,7 @@ fn row(keys: &KeyRing, kept: &KeptToken) -> tokens::Model {
         failure_reason: failure.map(|failure| reason(&failure.reason)),
         failures: failure.map_or(0, |failure| i64::from(failure.in_a_row)),
         due_at: kept.due_at.map(|due_at| due_at.timestamp_millis()),
+        due_cause: kept.due_cause.map(|cause| cause.as_str().to_owned()),
         leased_until: 0,
         lease_epoch: 0,
         refreshes_json: Some(refreshes_json(&kept.refreshes)),
@@ -453,6 +472,11 @@ fn record(at: &Handle<'_>, row: &tokens::Model) -> Result<KeptToken> {
         refresh_token: open(REFRESH, &row.refresh_token_sealed)?,
         failure,
         due_at: read.instant_if_any(row.due_at)?,
+        due_cause: row
+            .due_cause
+            .as_deref()
+            .map(|cause| read.present(cause_of(cause)))
+            .transpose()?,
         refreshes: refreshes(&read, row.refreshes_json.as_deref().unwrap_or("[]"))?,
     })
 }

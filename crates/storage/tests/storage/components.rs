@@ -2,7 +2,7 @@
 
 use lingpai_model::{
     Secret,
-    component::{ComponentWatch, Reconciliation},
+    component::{Component, ComponentWatch, Reconciliation},
     page::PageRequest,
 };
 use lingpai_storage::{Db, Error, testing::on_each_database};
@@ -36,12 +36,18 @@ async fn a_component_reads_back_with_both_its_keys() {
     .await;
 }
 
-async fn ask_for_ticket(db: &Db, seen: &ComponentWatch, second: i64) -> bool {
+async fn ask_for_ticket(
+    db: &Db,
+    seen: &ComponentWatch,
+    second: i64,
+    late_since: Option<i64>,
+) -> bool {
     let tx = db.begin().await.unwrap();
     let component = tx.components().find(&app("wxC")).await.unwrap().unwrap().id;
-    let first = tx.components().note_ticket_asked(&component, seen, at(second)).await.unwrap();
+    let late_since = late_since.map(at);
+    let noted = tx.components().note_ticket_asked(&component, seen, at(second), late_since).await;
     tx.commit().await.unwrap();
-    first
+    noted.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,7 +58,7 @@ async fn of_several_that_saw_tickets_late_one_asks_for_them() {
             let seen = db.components().watch(&component).await.unwrap();
             let asking = (0..4).map(|instance| {
                 let (db, seen) = (db.clone(), seen.clone());
-                async move { ask_for_ticket(&db, &seen, 10 * round + instance).await }
+                async move { ask_for_ticket(&db, &seen, 10 * round + instance, None).await }
             });
             let won = all_at_once(asking).await.into_iter().filter(|won| *won).count();
             assert_eq!(won, 1, "round {round}");
@@ -62,7 +68,7 @@ async fn of_several_that_saw_tickets_late_one_asks_for_them() {
 }
 
 #[tokio::test]
-async fn tickets_are_late_since_the_first_time_that_was_noted_until_they_come_again() {
+async fn what_is_noted_of_late_tickets_stands_until_they_come_again() {
     on_each_database(|db| async move {
         let world = World::new();
         let component = world.stored_component(&db, "wxC").await.id;
@@ -71,26 +77,20 @@ async fn tickets_are_late_since_the_first_time_that_was_noted_until_they_come_ag
         let unwatched = watch().await;
         assert_eq!(unwatched, ComponentWatch::default());
 
-        assert!(ask_for_ticket(&db, &unwatched, 100).await);
+        assert!(ask_for_ticket(&db, &unwatched, 100, None).await);
         let asked = watch().await;
-        assert_eq!(
-            (asked.ticket_asked_at, asked.ticket_late_since),
-            (Some(at(100)), Some(at(100)))
-        );
-        assert!(!ask_for_ticket(&db, &unwatched, 101).await, "somebody has asked since");
-        assert!(ask_for_ticket(&db, &asked, 700).await);
-        let again = watch().await;
-        assert_eq!(
-            (again.ticket_asked_at, again.ticket_late_since),
-            (Some(at(700)), Some(at(100)))
-        );
+        assert_eq!((asked.ticket_asked_at, asked.ticket_late_since), (Some(at(100)), None));
+        assert!(!ask_for_ticket(&db, &unwatched, 101, Some(1)).await, "somebody has asked since");
+        assert!(ask_for_ticket(&db, &asked, 700, Some(90)).await);
+        let late = watch().await;
+        assert_eq!((late.ticket_asked_at, late.ticket_late_since), (Some(at(700)), Some(at(90))));
         assert_eq!(db.components().watch(&other).await.unwrap(), unwatched);
 
         let tx = db.begin().await.unwrap();
         tx.components().note_ticket_in_time(&component).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(watch().await, unwatched);
-        assert!(!ask_for_ticket(&db, &again, 701).await, "what was seen is out of date");
+        assert!(!ask_for_ticket(&db, &late, 701, Some(90)).await, "what was seen is out of date");
     })
     .await;
 }
@@ -111,6 +111,26 @@ async fn the_last_reconciliation_is_told() {
         }
         let unknown = db.components().watch(&world.component("wxU").id).await.unwrap_err();
         assert!(matches!(unknown, Error::NotFound { .. }));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn all_components_are_told_however_many_pages_they_fill() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        assert!(db.components().all().await.unwrap().is_empty());
+        let tx = db.begin().await.unwrap();
+        let components: Vec<_> = (0..123).map(|i| world.component(&format!("wx{i}"))).collect();
+        for component in &components {
+            tx.components().insert(component).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let all = db.components().all().await.unwrap();
+        let ids = |components: &[Component]| {
+            components.iter().map(|component| component.id.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&all), ids(&components), "the oldest first");
     })
     .await;
 }

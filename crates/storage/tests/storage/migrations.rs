@@ -9,7 +9,7 @@ use sea_orm::{
 use sea_orm_migration::{MigratorTrait as _, SchemaManager};
 use serde_json::json;
 
-use crate::world::raw;
+use crate::world::{count, raw};
 
 /// How many steps the schema had when [`write_old_rows`] was as programs wrote.
 const OLD_STEPS: u32 = 17;
@@ -25,12 +25,6 @@ const TOKENS: &str = "SELECT owner_id, kind, generation, due_at, failures, lease
 async fn read(raw: &DatabaseConnection, sql: &str) -> Vec<JsonValue> {
     let statement = Statement::from_string(raw.get_database_backend(), sql);
     JsonValue::find_by_statement(statement).all(raw).await.unwrap()
-}
-
-async fn count(raw: &DatabaseConnection, condition: &str) -> i64 {
-    let sql = format!("SELECT COUNT(*) AS n FROM {condition}");
-    let statement = Statement::from_string(raw.get_database_backend(), sql);
-    raw.query_one_raw(statement).await.unwrap().unwrap().try_get("", "n").unwrap()
 }
 
 async fn try_write(

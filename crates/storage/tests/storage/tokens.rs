@@ -34,7 +34,7 @@ async fn take(db: &Db, key: &TokenKey) -> TokenLease {
     db.take_token(key, HOUR).await.unwrap().expect("nobody holds it").lease
 }
 
-fn is_fenced(outcome: Result<(), Error>) -> bool {
+fn is_fenced(outcome: &Result<(), Error>) -> bool {
     matches!(outcome, Err(Error::Fenced { .. }))
 }
 
@@ -56,6 +56,7 @@ async fn a_token_reads_back_as_it_was_kept() {
             refresh_token: secret("refreshtoken@@@小店"),
             failure: Some(failure.clone()),
             due_at: Some(at(4)),
+            due_cause: Some(RefreshCause::Cured),
             generation: 7,
             ..kept(&key, "token")
         };
@@ -65,7 +66,7 @@ async fn a_token_reads_back_as_it_was_kept() {
         let read = stored_token(&db, &key).await;
         assert_eq!((read.key.clone(), read.generation), (key.clone(), 7));
         assert_eq!((read.token, read.refresh_token), (written.token, written.refresh_token));
-        assert_eq!(read.due_at, Some(at(4)));
+        assert_eq!((read.due_at, read.due_cause), (Some(at(4)), Some(RefreshCause::Cured)));
         let told = read.failure.unwrap();
         assert_eq!((told.at, told.in_a_row), (at(3), failure.in_a_row));
         let reason: String = failure.reason.replace('\0', "\u{fffd}").chars().take(500).collect();
@@ -92,7 +93,7 @@ async fn a_refresh_is_saved_under_its_lease_and_ends_it() {
         assert!(leased.kept.token.is_none(), "its row was made for the lease");
         assert!(db.take_token(&key, HOUR).await.unwrap().is_none());
         save(&db, &leased.lease, &kept(&key, "t1")).await.unwrap();
-        assert!(is_fenced(save(&db, &leased.lease, &kept(&key, "t2")).await), "saved once");
+        assert!(is_fenced(&save(&db, &leased.lease, &kept(&key, "t2")).await), "saved once");
 
         let next = db.take_token(&key, HOUR).await.unwrap().unwrap();
         assert_eq!(next.kept.token, Some(token("t1", 0)), "saving gave it back");
@@ -118,7 +119,7 @@ async fn a_refresher_that_slept_too_long_changes_nothing() {
         );
         assert!(stored_token(&db, &key).await.token.is_none());
         save(&db, &present, &kept(&key, "present")).await.unwrap();
-        assert!(is_fenced(save(&db, &late, &kept(&key, "late")).await));
+        assert!(is_fenced(&save(&db, &late, &kept(&key, "late")).await));
         assert_eq!(stored_token(&db, &key).await.token, Some(token("present", 0)));
     })
     .await;
@@ -136,7 +137,7 @@ async fn what_is_refreshed_for_another_generation_is_not_saved() {
                 let lease = take(&db, &key).await;
                 let change = format!("UPDATE tokens SET generation = {generation}");
                 raw.execute_unprepared(&change).await.unwrap();
-                assert!(is_fenced(save(&db, &lease, &kept(&key, "refreshed")).await));
+                assert!(is_fenced(&save(&db, &lease, &kept(&key, "refreshed")).await));
                 raw.execute_unprepared("UPDATE tokens SET generation = 1").await.unwrap();
                 assert_eq!(stored_token(&db, &key).await.token, Some(token("granted", 0)));
                 save(&db, &lease, &kept(&key, "refreshed")).await.unwrap();
@@ -194,8 +195,8 @@ async fn a_replaced_token_fences_its_refresher_off() {
         for generation in [1, 2] {
             let lease = take(&db, &key).await;
             replace(&db, &KeptToken { generation, ..kept(&key, "granted") }).await.unwrap();
-            assert!(is_fenced(save(&db, &lease, &kept(&key, "refreshed")).await));
-            assert!(is_fenced(db.renew_token(&lease, HOUR).await));
+            assert!(is_fenced(&save(&db, &lease, &kept(&key, "refreshed")).await));
+            assert!(is_fenced(&db.renew_token(&lease, HOUR).await));
             assert_eq!(stored_token(&db, &key).await.token, Some(token("granted", 0)));
             let next = take(&db, &key).await;
             db.release_token(&next).await.unwrap();
@@ -210,7 +211,7 @@ async fn a_token_never_goes_back_a_generation() {
         let key = World::new().token_key();
         let of = |generation, value| KeptToken { generation, ..kept(&key, value) };
         replace(&db, &of(2, "second")).await.unwrap();
-        assert!(is_fenced(replace(&db, &of(1, "first")).await));
+        assert!(is_fenced(&replace(&db, &of(1, "first")).await));
         let read = stored_token(&db, &key).await;
         assert_eq!((read.generation, read.token), (2, Some(token("second", 0))));
         for (generation, value) in [(2, "second again"), (5, "fifth")] {
@@ -218,7 +219,7 @@ async fn a_token_never_goes_back_a_generation() {
             let read = stored_token(&db, &key).await;
             assert_eq!((read.generation, read.token), (generation, Some(token(value, 0))));
         }
-        assert!(is_fenced(replace(&db, &of(4, "fourth")).await));
+        assert!(is_fenced(&replace(&db, &of(4, "fourth")).await));
     })
     .await;
 }
@@ -260,7 +261,7 @@ async fn a_retired_token_is_gone_its_refresh_token_stays_and_its_refresher_is_fe
         replace(&db, &granted).await.unwrap();
         let lease = take(&db, &key).await;
         retire(&db, &key).await;
-        assert!(is_fenced(save(&db, &lease, &granted).await));
+        assert!(is_fenced(&save(&db, &lease, &granted).await));
         let read = stored_token(&db, &key).await;
         assert_eq!((read.token, read.due_at), (None, None));
         assert_eq!((read.refresh_token, read.generation), (secret("r1"), 1));
@@ -303,6 +304,7 @@ async fn a_refresh_token_is_restored_where_it_is_missing_and_of_the_same_generat
         assert!(!restore(&lacking, 3).await, "it lacks none any more");
         let read = stored_token(&db, &lacking).await;
         assert_eq!((read.refresh_token, read.due_at), (secret("recovered"), Some(at(9))));
+        assert_eq!(read.due_cause, Some(RefreshCause::Reconciliation));
         assert_eq!(read.token, Some(token("t1", 0)));
         save(&db, &lease, &lost).await.unwrap();
         let read = stored_token(&db, &lacking).await;
@@ -321,11 +323,19 @@ async fn a_token_is_made_due_and_erased_under_its_own_key_only() {
         }
         let lease = take(&db, &key).await;
         let tx = db.begin().await.unwrap();
-        tx.tokens().make_due(&key, at(5)).await.unwrap();
-        tx.tokens().make_due(&world.token_key(), at(5)).await.unwrap();
+        let cause = Some(RefreshCause::Cured);
+        tx.tokens().set_due(&key, at(5), cause).await.unwrap();
+        tx.tokens().set_due(&world.token_key(), at(5), cause).await.unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(stored_token(&db, &key).await.due_at, Some(at(5)));
-        assert_eq!(stored_token(&db, &other).await.due_at, None);
+        for (key, due) in [(&key, (Some(at(5)), cause)), (&other, (None, None))] {
+            let read = stored_token(&db, key).await;
+            assert_eq!((read.due_at, read.due_cause), due);
+        }
+        let tx = db.begin().await.unwrap();
+        tx.tokens().set_due(&key, at(6), None).await.unwrap();
+        tx.commit().await.unwrap();
+        let read = stored_token(&db, &key).await;
+        assert_eq!((read.due_at, read.due_cause), (Some(at(6)), None));
         save(&db, &lease, &kept(&key, "refreshed")).await.unwrap();
 
         let lease = take(&db, &key).await;
@@ -334,7 +344,7 @@ async fn a_token_is_made_due_and_erased_under_its_own_key_only() {
         tx.commit().await.unwrap();
         assert!(db.tokens().find(&key).await.unwrap().is_none());
         assert_eq!(stored_token(&db, &other).await.token, Some(token("t", 0)));
-        assert!(is_fenced(save(&db, &lease, &kept(&key, "late")).await), "it does not come back");
+        assert!(is_fenced(&save(&db, &lease, &kept(&key, "late")).await), "it does not come back");
         assert!(db.tokens().find(&key).await.unwrap().is_none());
     })
     .await;
@@ -441,7 +451,7 @@ async fn a_cached_token_follows_every_commit_and_has_no_history() {
         tx.commit().await.unwrap();
         assert_eq!(cached().await, Some((Some(token("t3", 0)), secret("r2"), Some(at(4)))));
         let tx = db.begin().await.unwrap();
-        tx.tokens().make_due(&key, at(5)).await.unwrap();
+        tx.tokens().set_due(&key, at(5), None).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(cached().await, Some((Some(token("t3", 0)), secret("r2"), Some(at(5)))));
         retire(&db, &key).await;

@@ -1,5 +1,7 @@
 //! Authorizers that WeChat's list does not tell of.
 
+use std::slice::from_ref;
+
 use lingpai_model::{
     Instant,
     authorizer::{Authorizer, AuthorizerState},
@@ -66,8 +68,8 @@ async fn those_whose_grant_should_stand_and_that_were_not_listed_since_are_told(
         stored(&db, &world, &c, |authorizer| authorizer.granted_at = at(100)).await;
         let of_another = stored(&db, &world, &d, |_| {}).await;
         world.stored_account(&db, &tenant, "wxOwn").await;
-        mark_listed(&db, &[long_ago.clone()], at(99)).await;
-        mark_listed(&db, &[listed.clone()], at(100)).await;
+        mark_listed(&db, from_ref(&long_ago), at(99)).await;
+        mark_listed(&db, from_ref(&listed), at(100)).await;
         mark_listed(&db, &[], at(200)).await;
 
         assert_eq!(unlisted(&db, &c, None, 100).await, [never, long_ago, lost, just_before]);

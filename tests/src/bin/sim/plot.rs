@@ -125,7 +125,8 @@ pub(crate) fn draw(options: &Options, windows: &[Window]) -> String {
 }
 
 fn head(options: &Options) -> String {
-    let (count, hours, database) = (options.authorizers, options.hours, options.database_name());
+    let (count, hours) = (grouped(options.authorizers), options.hours);
+    let database = options.database_name();
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\
          <title>Token refreshes of {count} authorizers over {hours} hours</title>\
@@ -144,18 +145,29 @@ fn band(panel: &Panel, windows: &[Window]) -> String {
     panel.line("band", there.chain(back))
 }
 
+/// A number with its thousands set apart.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let starts = |at: usize| at > 0 && (digits.len() - at).is_multiple_of(3);
+    let parts = digits.char_indices().flat_map(|(at, digit)| {
+        let comma = starts(at).then_some(',');
+        comma.into_iter().chain([digit])
+    });
+    parts.collect()
+}
+
 /// A round number of at least a tenth more.
 fn above(value: f64) -> f64 {
     let step = step(value.max(1.0));
     (value.max(1.0) * 1.1 / step).ceil() * step
 }
 
-/// A round distance that gives about five lines.
+/// A round distance of at least 1 that gives about five lines.
 fn step(highest: f64) -> f64 {
     let rough = highest / 5.0;
     let power = 10_f64.powf(rough.log10().floor());
     let nice = [1.0, 2.0, 5.0, 10.0].into_iter().find(|nice| rough <= nice * power);
-    nice.unwrap_or(10.0) * power
+    (nice.unwrap_or(10.0) * power).max(1.0)
 }
 
 #[cfg(test)]
@@ -165,7 +177,12 @@ mod tests {
     #[test]
     fn distances_are_round_and_few() {
         assert_eq!((step(250.0), step(9.0), step(1000.0)), (50.0, 2.0, 200.0));
-        assert_eq!(above(250.0), 300.0);
+        assert_eq!((above(250.0), step(1.0)), (300.0, 1.0));
+    }
+
+    #[test]
+    fn thousands_are_set_apart() {
+        assert_eq!([7, 1000, 1_000_000].map(grouped), ["7", "1,000", "1,000,000"]);
     }
 
     #[test]
