@@ -463,3 +463,22 @@ async fn a_cached_token_follows_every_commit_and_has_no_history() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_another_process_changed_is_seen_once_the_cached_token_is_forgotten() {
+    on_each_test_db(|test| {
+        let (db, config, keys) = (test.db.clone(), test.config.clone(), test.keys.clone());
+        async move {
+            let key = World::new().token_key();
+            replace(&db, &kept(&key, "t1")).await.unwrap();
+            let cached = async || db.cached_token(&key).await.unwrap().unwrap().token.clone();
+            assert_eq!(cached().await, Some(token("t1", 0)));
+            let other = Db::connect(&config, keys).await.unwrap();
+            replace(&other, &kept(&key, "t2")).await.unwrap();
+            other.close().await;
+            db.forget_token(&key).await;
+            assert_eq!(cached().await, Some(token("t2", 0)));
+        }
+    })
+    .await;
+}
