@@ -50,3 +50,18 @@ need_python() {
 free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
+
+# Starts a PostgreSQL for this run alone, with its state under the name given; it ends with the shell.
+# A test run beside it keeps its own databases, and no other server is started.
+private_postgres() {
+  say "Starting a private PostgreSQL"
+  private_state="$target/$1"
+  mkdir -p "$private_state"
+  private_databases() {
+    CARGO_TARGET_DIR="$private_state" LINGPAI_TEST_MYSQL_URL=unused scripts/databases.sh "$@"
+  }
+  trap 'private_databases stop' EXIT
+  local started
+  started="$(private_databases start)"
+  eval "$started"
+}

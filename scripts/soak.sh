@@ -18,14 +18,7 @@ say "Building, optimized (the first time this takes several minutes)"
 cargo build --locked --release -p lingpai-server -p lingpai-tests --bins
 
 if [ -z "${LINGPAI_TEST_POSTGRES_URL:-}" ]; then
-  say "Starting a private PostgreSQL"
-  # A state folder of its own, so that a test run beside this keeps its databases; and the one
-  # server only: the other is declared to be there already.
-  mkdir -p "$target/soak"
-  private() { CARGO_TARGET_DIR="$target/soak" LINGPAI_TEST_MYSQL_URL=unused scripts/databases.sh "$@"; }
-  trap 'private stop' EXIT
-  started="$(private start)"
-  eval "$started"
+  private_postgres soak
 fi
 
 say "Soaking"

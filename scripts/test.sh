@@ -114,10 +114,12 @@ deny() {
 
 # The servers and the interpreter that the tests ask for by environment.
 surroundings() {
-  local urls python
+  local urls python faketime
   urls="$(scripts/databases.sh start)" || return 1
   python="$(scripts/test-python.sh)" || return 1
-  printf '%s\nexport LINGPAI_TEST_PYTHON=%q\n' "$urls" "$python" >"$target/test-surroundings"
+  faketime="$(scripts/faketime.sh)" || return 1
+  printf '%s\nexport LINGPAI_TEST_PYTHON=%q\nexport LINGPAI_TEST_FAKETIME=%q\n' \
+    "$urls" "$python" "$faketime" >"$target/test-surroundings"
 }
 
 # Tests without the servers would pass by leaving two databases out; so nothing runs then.

@@ -5,6 +5,7 @@ use chrono::Duration;
 use lingpai_emulator::{Emulator, Fault, Kill};
 use lingpai_tests::{
     people::{Answer, Program},
+    processes::eventually,
     world::{SHOP, World},
 };
 use reqwest::StatusCode;
@@ -169,5 +170,46 @@ async fn pushes_to_the_account_are_taken_on_its_own_route_once_each() -> Result<
         account.push_token = Some("another".to_owned());
     })?;
     assert!(!world.emulator.push_message(SHOP, message).await?.is_accepted());
+    world.end().await
+}
+
+#[tokio::test]
+async fn that_no_other_token_can_be_forced_says_nothing_of_the_usual_way() -> Result<()> {
+    let (world, _, tenant) = connected().await?;
+    let path = format!("/v1/authorizers/{SHOP}/access-token");
+    // Twice within thirty seconds: WeChat refuses the second.
+    world.advance(Duration::minutes(1));
+    tenant.post(&path, &json!({})).await?;
+    let refused = tenant.post(&path, &json!({})).await?.expect(StatusCode::TOO_MANY_REQUESTS)?;
+    assert_eq!(refused.field("code")?, "refresh_ceiling");
+    token(&tenant).await?;
+    world.advance(Duration::hours(3));
+    token(&tenant).await?;
+    world.end().await
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_while_it_connects_leaves_the_newer_token_behind() -> Result<()> {
+    let world = World::start().await?;
+    let (_, tenant) = world.operator.create_tenant("花店").await?;
+    let mut input = input(&world);
+    input["token_api"] = json!("token");
+    connect(&tenant, &input).await?.expect(StatusCode::CREATED)?;
+    let first = token(&tenant).await?;
+    world.emulator.set_fault(Fault::new(TOKEN, lingpai_emulator::FaultKind::Hold));
+    {
+        let call = connect(&tenant, &input);
+        tokio::pin!(call);
+        let held = world.emulator.wait_until(|wechat| !wechat.held().is_empty());
+        tokio::select! { _ = &mut call => unreachable!("the answer is held"), () = held => {} }
+        // Here the caller hangs up.
+    }
+    world.emulator.clear_faults();
+    world.emulator.release(None);
+    eventually("the newer token is there", async || {
+        let present = token(&tenant).await?;
+        Ok((present != first).then_some(()))
+    })
+    .await?;
     world.end().await
 }

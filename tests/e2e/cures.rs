@@ -301,3 +301,81 @@ async fn a_manual_refresh_is_one_and_is_remembered_as_such() -> Result<()> {
     assert_eq!(causes, ["manual", "grant"]);
     world.end().await
 }
+
+#[tokio::test]
+async fn callers_without_a_ticket_use_up_nothing_and_its_arrival_helps_all_of_them() -> Result<()> {
+    let set = [("LINGPAI_TOKENS__REFRESHES_PER_TOKEN_HOUR", "3")];
+    let world = World::start_set(lingpai_emulator::EmulatorConfig::for_tests(), None, &set).await?;
+    let (_, tenant) = world.operator.create_tenant("花店").await?;
+    let start = json!({ "component_appid": world.component.appid, "account_kind": "any" });
+    for _ in 0..8 {
+        let answer = tenant.post("/v1/authorizations", &start).await?;
+        assert_eq!(answer.field("code")?, "ticket_missing", "{}", answer.text);
+    }
+    world.push_ticket().await?;
+    world.authorize(&tenant, SHOP).await?;
+
+    world.advance(Duration::hours(13));
+    for _ in 0..8 {
+        assert_eq!(call(&tenant).await?.field("code")?, "ticket_missing");
+    }
+    world.push_ticket().await?;
+    world.advance(Duration::minutes(2));
+    succeeds(&tenant).await?;
+    world.end().await
+}
+
+#[tokio::test]
+async fn a_used_up_quota_of_the_components_token_is_not_taken_for_the_authorizers() -> Result<()> {
+    let (world, _, tenant) = expired().await?;
+    world.emulator.set_fault(Fault::errcode(COMPONENT_TOKEN, 45009).times(1));
+    assert!(!call(&tenant).await?.status.is_success());
+    world.advance(Duration::seconds(1));
+    let path = format!("/admin/v1/components/{}/token-refresh", world.component.appid);
+    world.operator.post(&path, &json!({})).await?.expect(StatusCode::OK)?;
+    world.advance(Duration::seconds(2));
+    succeeds(&tenant).await?;
+    world.end().await
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_component_is_not_told_to_tenants() -> Result<()> {
+    let (world, _, tenant) = expired().await?;
+    let errmsg = Some("not in whitelist, requestIP: 203.0.113.7".to_owned());
+    let fault = lingpai_emulator::FaultKind::Errcode { errcode: 61004, errmsg };
+    world.emulator.set_fault(Fault::new(COMPONENT_TOKEN, fault));
+    call(&tenant).await?;
+    let resting = call(&tenant).await?;
+    let shown = world.authorizer(&tenant, SHOP).await?;
+    for text in [resting.text, shown.text] {
+        assert!(!text.contains("203.0.113.7") && !text.contains("cmp_"), "{text}");
+    }
+    assert!(world.component().await?.text.contains("61004"), "the operator is told");
+    world.end().await
+}
+
+#[tokio::test]
+async fn a_grant_does_not_put_its_refresh_token_in_the_place_of_a_newer_one() -> Result<()> {
+    let (world, tenant) = World::with_authorizer().await?;
+    world.emulator.change_switches(|switches| switches.rotate_refresh_tokens = true);
+    world.advance(Duration::minutes(5));
+    world.emulator.set_fault(Fault::new(INFO, lingpai_emulator::FaultKind::Hold));
+    let (_, link) = tenant.start_authorization(&world.component.appid).await?;
+    let consent = tokio::spawn(async move {
+        lingpai_tests::people::Administrator::new("zh-CN").authorize(&link, SHOP).await
+    });
+    world.emulator.wait_until(|wechat| !wechat.held().is_empty()).await;
+    // The exchange has brought a refresh token; before it is stored a refresh rotates it.
+    world.advance(Duration::seconds(1));
+    world.emulator.kill(&Kill::AuthorizerTokens { appid: SHOP.to_owned() });
+    succeeds(&tenant).await?;
+    world.emulator.clear_faults();
+    world.emulator.release(None);
+    consent.await??;
+    world.work().await?;
+    let refused = world.emulator.stats(AUTHORIZER_TOKEN, SHOP).refused;
+    world.advance(Duration::hours(3));
+    succeeds(&tenant).await?;
+    assert_eq!(world.emulator.stats(AUTHORIZER_TOKEN, SHOP).refused, refused, "it was the newest");
+    world.end().await
+}

@@ -124,3 +124,26 @@ async fn it_runs_by_itself_once_a_day_and_after_a_time_away() -> Result<()> {
     assert_eq!(shown.json["reconciliation"]["listed"], 1, "{}", shown.text);
     world.end().await
 }
+
+#[tokio::test]
+async fn one_account_that_cannot_be_asked_about_does_not_stop_the_comparison() -> Result<()> {
+    let (world, _) = World::with_authorizer().await?;
+    world.emulator.grant(ORDERS, &[])?;
+    let info = "/cgi-bin/component/api_get_authorizer_info";
+    world.emulator.set_fault(Fault::errcode(info, 40013).for_appid(ORDERS));
+    let report = reconcile(&world).await?;
+    assert_eq!((&report["listed"], &report["found"]), (&json!(2), &json!(0)), "{report}");
+    world.end().await
+}
+
+#[tokio::test]
+async fn a_comparison_that_fails_is_not_tried_again_every_minute() -> Result<()> {
+    let (world, _) = World::with_authorizer().await?;
+    world.emulator.set_fault(Fault::errcode(LIST, 48001));
+    for _ in 0..5 {
+        world.watch().await?;
+        world.advance(Duration::minutes(1));
+    }
+    assert_eq!(lists(&world), 1);
+    world.end().await
+}

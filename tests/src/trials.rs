@@ -93,7 +93,8 @@ impl Report {
         self.require(early == 0, format!("{early} refreshes too many, the first {first}"));
     }
 
-    /// Every stored refresh token works, also after all that happened.
+    /// Every account is usable, also after all that happened. A kill between WeChat's answer and our
+    /// commit leaves an older refresh token behind, which is looked for when it is needed.
     async fn require_nothing_lost(&mut self, cluster: &Cluster) -> Result<()> {
         let proof = Proof::of(cluster).await?;
         let (all, lost) = (cluster.appids.len(), proof.lost.len());
@@ -101,8 +102,16 @@ impl Report {
         let first = proof.lost.first().map_or("", String::as_str);
         self.require(lost == 0, format!("{lost} accounts are lost, the first {first}"));
         let refused = proof.refused;
-        self.require(refused == 0, format!("{refused} stored refresh tokens were not the last"));
+        self.figure(format!("{refused} stored refresh tokens were not the last"));
         Ok(())
+    }
+
+    /// As [`Report::require_nothing_lost`], and each stored refresh token is WeChat's last: where no
+    /// answer is lost, none has to be looked for.
+    async fn require_nothing_stale(&mut self, cluster: &Cluster) -> Result<()> {
+        let refused = Proof::of(cluster).await?.refused;
+        self.require(refused == 0, format!("{refused} stored refresh tokens were not the last"));
+        self.require_nothing_lost(cluster).await
     }
 
     fn done(mut self) -> Self {

@@ -13,7 +13,7 @@ use std::{borrow::Cow, error::Error};
 use chrono::SecondsFormat;
 use lingpai_authorizer::PathRefusal;
 use lingpai_component_token::UpstreamFault;
-use lingpai_model::{Instant, api_key::Scope, page::InvalidPage};
+use lingpai_model::{Appid, Instant, api_key::Scope, page::InvalidPage, token::TokenKind};
 
 pub use code::Code;
 
@@ -320,6 +320,7 @@ fn of_component(error: &lingpai_component_token::Error) -> Problem {
 
 fn of_authorizer(error: &lingpai_authorizer::Error) -> Problem {
     use lingpai_authorizer::Error as E;
+    use lingpai_component_token::Error as Component;
     match error {
         E::AuthorizationNotFound { .. } | E::LinkUnknown => Problem::authorization_not_found(),
         E::TooManyVisits { .. } => Problem::new(
@@ -338,20 +339,8 @@ fn of_authorizer(error: &lingpai_authorizer::Error) -> Problem {
                  POST /v1/authorizations"
             ),
         ),
-        E::NoApiPermission { appid } => Problem::new(
-            Code::NoApiPermission,
-            format!(
-                "{appid} granted nothing that allows API calls: start a new authorization and have \
-                 the administrator grant the permission sets you need"
-            ),
-        ),
-        E::NeedsReauthorization { appid } => Problem::new(
-            Code::NeedsReauthorization,
-            format!(
-                "WeChat takes no refresh token of {appid} any more: its administrator must authorize \
-                 again, by a new link from POST /v1/authorizations"
-            ),
-        ),
+        E::NoApiPermission { appid } => no_api_permission(appid),
+        E::NeedsReauthorization { appid } => needs_reauthorization(appid),
         E::AccountElsewhere { appid } => Problem::new(
             Code::AccountConnectedElsewhere,
             format!(
@@ -363,6 +352,14 @@ fn of_authorizer(error: &lingpai_authorizer::Error) -> Problem {
         // No route asks for what a fan granted.
         E::FanUnknown | E::FanGrantEnded => Problem::internal(),
         E::NoAccessToken { .. } => Problem::upstream_garbled(),
+        E::NoOtherToken { appid } => no_other_token(appid),
+        E::RefreshTokensRefused { refusal, .. } => of_authorizer(refusal),
+        // What is wrong with the component's token is its operator's matter.
+        E::Component(Component::Resting { what, until, .. })
+            if what.starts_with(TokenKind::Component.as_str()) =>
+        {
+            Problem::resting("the component's own token cannot be had now", *until)
+        }
         E::PathRefused(refusal) => path_refused(*refusal),
         E::Component(error) => of_component(error),
         E::Shared(error) => of_authorizer(error),
@@ -377,6 +374,36 @@ fn of_authorizer(error: &lingpai_authorizer::Error) -> Problem {
             fault => Problem::upstream(fault),
         },
     }
+}
+
+fn no_api_permission(appid: &Appid) -> Problem {
+    Problem::new(
+        Code::NoApiPermission,
+        format!(
+            "{appid} granted nothing that allows API calls: start a new authorization and have \
+             the administrator grant the permission sets you need"
+        ),
+    )
+}
+
+fn needs_reauthorization(appid: &Appid) -> Problem {
+    Problem::new(
+        Code::NeedsReauthorization,
+        format!(
+            "WeChat takes no refresh token of {appid} any more: its administrator must authorize \
+             again, by a new link from POST /v1/authorizations"
+        ),
+    )
+}
+
+fn no_other_token(appid: &Appid) -> Problem {
+    Problem::new(
+        Code::RefreshCeiling,
+        format!(
+            "WeChat gives the same token of {appid} again, though it does not take it, and gives no \
+             other now: wait until it ends, or look for whoever fetches others"
+        ),
+    )
 }
 
 fn path_refused(refusal: PathRefusal) -> Problem {

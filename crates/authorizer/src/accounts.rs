@@ -1,12 +1,14 @@
 //! Accounts that are connected by their own secret.
 
+use std::{fmt, panic::resume_unwind};
+
 use lingpai_component_token::KeeperBase;
 use lingpai_model::{
     Appid, Secret,
     authorizer::{AccountSecret, Authorizer, AuthorizerState, Connection, Profile, TokenApi},
     caller::TenantScope,
     event::EventKind,
-    id::AuthorizerId,
+    id::{AuthorizerId, TenantId},
     token::{AccessToken, KeptToken, Refresh, RefreshCause},
 };
 use lingpai_storage::Tx;
@@ -35,6 +37,19 @@ pub struct NewAccount {
     pub push_keys: Option<(Secret<String>, Secret<String>)>,
 }
 
+/// Who has tried which account, to be counted: nobody uses up what another may try.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Tried {
+    tenant_id: TenantId,
+    appid: Appid,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the token of {}", self.appid)
+    }
+}
+
 impl Accounts {
     /// A service that calls `wechat`.
     #[must_use]
@@ -52,6 +67,19 @@ impl Accounts {
         if let Some((_, key)) = &new.push_keys {
             EncodingAesKey::parse(key.expose()).map_err(Error::BadEncodingAesKey)?;
         }
+        let tried = Tried { tenant_id: scope.tenant_id().clone(), appid: new.appid.clone() };
+        self.base.ceiling.pass(&tried).await?;
+        // A caller that hangs up must not lose a token that voids the one before.
+        let (accounts, scope) = (self.clone(), scope.clone());
+        let connecting = self.base.tasks.spawn(async move { accounts.prove(&scope, new).await });
+        match connecting.await {
+            Ok(connected) => connected,
+            Err(died) => resume_unwind(died.into_panic()),
+        }
+    }
+
+    /// Gets a token by the secret, and stores both.
+    async fn prove(&self, scope: &TenantScope, new: NewAccount) -> Result<Authorizer> {
         let now = self.base.clock.now();
         let (push_token, encoding_aes_key) = new.push_keys.unzip();
         let mut secret = AccountSecret {
@@ -63,7 +91,6 @@ impl Accounts {
             encoding_aes_key,
             created_at: now,
         };
-        self.base.ceiling.pass(&secret.appid).await?;
         let answer = ordinary::ask(&self.wechat, &secret, None).await?;
         let token = AccessToken::obtained(answer.access_token, now, answer.expires_in);
 
@@ -72,6 +99,10 @@ impl Accounts {
             None => self.add(&tx, scope, &secret).await?,
             Some(stored) => {
                 secret.authorizer_id = stored.authorizer_id;
+                if secret.push_token.is_none() {
+                    secret.push_token = stored.push_token;
+                    secret.encoding_aes_key = stored.encoding_aes_key;
+                }
                 self.renew(&tx, scope, &secret).await?
             }
         };

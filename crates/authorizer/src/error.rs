@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use lingpai_component_token as component_token;
-use lingpai_model::{Appid, id::AuthorizationId};
-use lingpai_wechat::{client::ClientError, crypt::CryptError, errcode::Errcode};
+use lingpai_model::{Appid, Secret, id::AuthorizationId};
+use lingpai_wechat::{call::Call, client::ClientError, crypt::CryptError, errcode::Errcode};
 
 use crate::PathRefusal;
 
@@ -50,6 +50,20 @@ pub enum Error {
         "WeChat has given no refresh token for authorizer {appid}: it grants no API permission"
     )]
     NoApiPermission {
+        /// The account.
+        appid: Appid,
+    },
+    /// WeChat takes none of the refresh tokens that were tried.
+    #[error("{refusal}")]
+    RefreshTokensRefused {
+        /// Those that were tried.
+        tried: Vec<Secret<String>>,
+        /// What WeChat said of the last of them.
+        refusal: Box<Error>,
+    },
+    /// WeChat gave a token again that it does not take, and no other.
+    #[error("WeChat gives the same token of {appid} again and does not take it")]
+    NoOtherToken {
         /// The account.
         appid: Appid,
     },
@@ -123,7 +137,8 @@ impl Error {
             | Self::FanUnknown
             | Self::FanGrantEnded
             | Self::PathRefused(_) => false,
-            Self::NoAccessToken { .. } => true,
+            Self::NoAccessToken { .. } | Self::NoOtherToken { .. } => true,
+            Self::RefreshTokensRefused { refusal, .. } => refusal.is_transient(),
             Self::Component(error) => error.is_transient(),
             Self::Shared(error) => error.is_transient(),
             Self::Storage(error) => error.is_transient(),
@@ -149,6 +164,11 @@ impl Error {
         }
     }
 
+    /// Whether WeChat refused this call, and not another that was made on the way.
+    pub(crate) fn is_refusal_of(&self, refused: Call) -> bool {
+        matches!(self.wechat(), Some(ClientError::Rejected { call, .. }) if *call == refused.name)
+    }
+
     /// The number with which WeChat refused, if that is what failed.
     pub(crate) fn errcode(&self) -> Option<Errcode> {
         self.wechat().and_then(ClientError::errcode)
@@ -160,6 +180,7 @@ impl Error {
             Self::Wechat(error) => Some(error),
             Self::Component(error) => error.wechat(),
             Self::Shared(error) => error.wechat(),
+            Self::RefreshTokensRefused { refusal, .. } => refusal.wechat(),
             Self::AuthorizationNotFound { .. }
             | Self::LinkUnknown
             | Self::TooManyVisits { .. }
@@ -172,6 +193,7 @@ impl Error {
             | Self::BadEncodingAesKey(_)
             | Self::FanUnknown
             | Self::FanGrantEnded
+            | Self::NoOtherToken { .. }
             | Self::NoAccessToken { .. }
             | Self::PathRefused(_)
             | Self::Storage(_) => None,

@@ -7,17 +7,21 @@
 
 mod intake;
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use chrono::Duration;
 use lingpai_component_token::{
-    ComponentTokens, Flight, Flights, KeeperBase, LEASE_TTL, LeasedWork, under_lease,
+    ComponentTokens, Flight, Flights, KeeperBase, LEASE_TTL, LeasedWork, Reaction, under_lease,
 };
 use lingpai_model::{
     Instant,
     authorizer::AuthorizerState,
     component::{Component, Reconciliation},
     id::ComponentId,
+    token::RefreshPolicy,
 };
 use lingpai_storage::{Lease, LeaseKey};
 use lingpai_wechat::{call::authorizer::MAX_LIST_COUNT, client::Client};
@@ -31,16 +35,22 @@ const INTERVAL: Duration = Duration::hours(24);
 const GAP: Duration = Duration::hours(1);
 
 /// How old a reconciliation may be that a search for a lost refresh token is content with.
-const RECENT: Duration = Duration::minutes(5);
+const RECENT: Duration = Duration::minutes(10);
 
 /// How long after a reconciliation the next one may come by itself, at the soonest.
 const AT_LEAST_APART: Duration = Duration::minutes(10);
+
+/// How long a component is left alone at least whose comparison failed.
+const SHORTEST_REST: Duration = Duration::minutes(15);
 
 /// How many accounts that WeChat does not list one reconciliation asks about; the next one goes on.
 const DOUBTS: usize = 1000;
 
 /// How many doubts are read at a time.
 const DOUBTS_BATCH: u64 = 100;
+
+/// How many pages of the list are read at most: those are five million accounts.
+const MAX_PAGES: u32 = 10_000;
 
 /// After how many pages of the list the log tells how far it is.
 const PAGES_BETWEEN_WORDS: u32 = 20;
@@ -59,6 +69,8 @@ struct Work {
     component_tokens: ComponentTokens,
     profiles: Profiles,
     grants: Grants,
+    /// Until when no comparison begins by itself, after one has failed.
+    rests: Mutex<HashMap<ComponentId, Instant>>,
 }
 
 impl Reconciliations {
@@ -77,7 +89,8 @@ impl Reconciliations {
             component_tokens: component_tokens.clone(),
             clock: Arc::clone(&base.clock),
         };
-        let work = Work { base, wechat, component_tokens, profiles, grants };
+        let rests = Mutex::default();
+        let work = Work { base, wechat, component_tokens, profiles, grants, rests };
         Self { work: Arc::new(work), flights }
     }
 
@@ -109,20 +122,20 @@ impl Reconciliations {
     pub async fn run_once(&self) -> Result<usize> {
         let mut done = 0;
         for component in self.work.base.db.components().all().await? {
-            if !self.work.is_due(&component).await? {
-                continue;
-            }
-            match self.run(&component).await {
-                Ok(_) => done += 1,
-                Err(error) => tracing::warn!(
-                    component.appid = %component.appid,
-                    %error,
-                    "component {} could not be reconciled; it is tried again",
-                    component.appid
-                ),
+            match self.run_if_due(&component).await {
+                Ok(has_run) => done += usize::from(has_run),
+                Err(error) => self.work.rest(&component, &error),
             }
         }
         Ok(done)
+    }
+
+    async fn run_if_due(&self, component: &Component) -> Result<bool> {
+        if self.work.rests(component) || !self.work.is_due(component).await? {
+            return Ok(false);
+        }
+        self.run(component).await?;
+        Ok(true)
     }
 
     fn flight(&self, component: &Component, not_before: Instant) -> Flight<Reconciliation, Error> {
@@ -196,6 +209,27 @@ impl LeasedWork for Comparison<'_> {
 }
 
 impl Work {
+    /// Leaves a component alone for a while whose comparison failed.
+    fn rest(&self, component: &Component, error: &Error) {
+        let now = self.base.clock.now();
+        let reaction = error.wechat().map_or(Reaction::Pause, Reaction::to);
+        let next = reaction.next_try_at(now, 1, &RefreshPolicy::default(), 0);
+        let until = next.max(now + SHORTEST_REST);
+        tracing::warn!(
+            component.appid = %component.appid,
+            %error,
+            "component {} could not be reconciled; it is tried again at {until}",
+            component.appid
+        );
+        let mut rests = self.rests.lock().unwrap_or_else(PoisonError::into_inner);
+        rests.insert(component.id.clone(), until);
+    }
+
+    fn rests(&self, component: &Component) -> bool {
+        let rests = self.rests.lock().unwrap_or_else(PoisonError::into_inner);
+        rests.get(&component.id).is_some_and(|until| self.base.clock.now() < *until)
+    }
+
     /// Whether a day has passed, or we were away since: tickets come every ten minutes, so a gap
     /// between two of them tells it.
     async fn is_due(&self, component: &Component) -> Result<bool> {
@@ -220,7 +254,7 @@ impl Work {
     async fn compare(&self, component: &Component, lease: &Lease) -> Result<Reconciliation> {
         let at = self.base.clock.now();
         let mut so_far = Reconciliation { at, listed: 0, recovered: 0, found: 0, withdrawn: 0 };
-        for page_number in 1.. {
+        for page_number in 1..=MAX_PAGES {
             let offset = so_far.listed;
             let page = self
                 .component_tokens
@@ -230,7 +264,7 @@ impl Work {
                 })
                 .await?;
             so_far.listed += page.listed;
-            self.take_in(component, page.list, &mut so_far).await?;
+            self.take_in(component, page.list, &mut so_far, lease).await?;
             self.base.db.renew_lease(lease, LEASE_TTL).await?;
             if page_number % PAGES_BETWEEN_WORDS == 0 {
                 tracing::info!(

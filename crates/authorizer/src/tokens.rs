@@ -9,14 +9,16 @@ use lingpai_component_token::{
     Reaction, Source, Wanted,
 };
 use lingpai_model::{
-    Instant, Secret,
+    Secret,
     authorizer::{Authorizer, AuthorizerState, Connection},
     clock::SharedClock,
     event::EventKind,
-    token::{AccessToken, RefreshCause, RefreshPolicy, TokenHealth, TokenKey, TokenKind},
+    token::{
+        AccessToken, KeptToken, RefreshCause, RefreshPolicy, TokenHealth, TokenKey, TokenKind,
+    },
 };
 use lingpai_storage::Tx;
-use lingpai_wechat::client::Client;
+use lingpai_wechat::{call::component::COMPONENT_TOKEN, client::Client};
 
 use self::{
     delegated::{Delegated, UsedUp},
@@ -149,6 +151,10 @@ fn refuse_revoked(authorizer: &Authorizer) -> Result<()> {
     }
 }
 
+/// What tenants are told when the component's token cannot be had.
+const OPERATORS_MATTER: &str =
+    "the component's own token cannot be had now; the operator of this installation sees why";
+
 /// How the token of an account is got: by how it is connected.
 #[derive(Debug)]
 struct AccountSource {
@@ -211,6 +217,7 @@ impl Source for AccountSource {
                 Reaction::Until(*until)
             }
             Error::Shared(error) => self.reaction(error),
+            Error::NoOtherToken { .. } => Reaction::Pause,
             error => error.wechat().map_or(Reaction::Pause, Reaction::to),
         }
     }
@@ -231,13 +238,27 @@ impl Source for AccountSource {
 
     /// The component's token was missing then, and is not any more. It is not what one lacks that
     /// was given up.
-    async fn is_reconsidered(&self, authorizer: &Authorizer, failed_at: Instant) -> Result<bool> {
+    async fn is_reconsidered(&self, authorizer: &Authorizer, kept: &KeptToken) -> Result<bool> {
+        let Some(failure) = &kept.failure else { return Ok(false) };
         if matches!(authorizer.state, AuthorizerState::NeedsReauthorization { .. }) {
             return Ok(false);
         }
         let Some(component_id) = authorizer.connection.component_id() else { return Ok(false) };
         let component = self.base.db.components().get(component_id).await?;
-        Ok(self.component_tokens.has_recovered_since(&component, failed_at).await?)
+        Ok(self.component_tokens.has_recovered_since(&component, failure.at).await?)
+    }
+
+    fn is_ceiling(&self, error: &Error) -> bool {
+        error.is_ceiling()
+    }
+
+    /// What is wrong with the component's token is its operator's matter.
+    fn told(&self, error: &Error) -> String {
+        match error {
+            Error::Component(component_token::Error::Resting { .. }) => OPERATORS_MATTER.to_owned(),
+            error if error.is_refusal_of(COMPONENT_TOKEN) => OPERATORS_MATTER.to_owned(),
+            error => error.to_string(),
+        }
     }
 
     /// An authorizer that was given up is one again.

@@ -209,6 +209,10 @@ impl Source for WebSource {
         })
     }
 
+    fn is_ceiling(&self, error: &Error) -> bool {
+        error.is_ceiling()
+    }
+
     fn reaction(&self, error: &Error) -> Reaction {
         if is_ended(error) {
             return Reaction::Reauthorize;

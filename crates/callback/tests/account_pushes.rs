@@ -161,7 +161,7 @@ fn sealed(message: &[u8], encrypted_for: &str) -> (String, String) {
 fn message(from: &str, rest: &str) -> Vec<u8> {
     let head = format!(
         "<ToUserName>gh_0a1b2c3d4e5f</ToUserName><FromUserName>{from}</FromUserName>\
-         <CreateTime>100</CreateTime>"
+         <CreateTime>86500</CreateTime>"
     );
     format!("<xml>{head}{rest}</xml>").into_bytes()
 }

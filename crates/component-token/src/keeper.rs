@@ -16,11 +16,12 @@ mod source;
 
 use std::{collections::HashMap, sync::Arc};
 
+use chrono::Duration;
 use futures_util::future::join_all;
 use lingpai_model::{
     Secret,
     clock::{Entropy, SharedClock},
-    token::{AccessToken, RefreshCause, TokenHealth, TokenKey, TokenKind},
+    token::{AccessToken, KeptToken, RefreshCause, TokenHealth, TokenKey, TokenKind},
 };
 use lingpai_storage::{Db, LeasedToken};
 use tokio::sync::Semaphore;
@@ -32,6 +33,12 @@ use crate::{Ceiling, Flight, Flights, LEASE_TTL, LeasedWork as _, under_lease};
 
 /// How many refreshes the workers have under way at most, for each machine.
 const SEATS: usize = 128;
+
+/// How long a token is left alone whose owner cannot be read: the next start may have the key.
+const UNREADABLE_PAUSE: Duration = Duration::minutes(15);
+
+/// How long a token is left alone that somebody is at work on.
+const UNDER_WAY_PAUSE: Duration = Duration::seconds(30);
 
 /// How often a lost refresh is looked for before its loss is believed.
 const ROUNDS: u32 = 3;
@@ -229,30 +236,49 @@ impl<S: Source> Keeper<S> {
     }
 
     async fn begin(&self, claimed: Vec<LeasedToken>) -> Result<usize, S::Error> {
-        if claimed.is_empty() {
-            return Ok(0);
-        }
-        let count = claimed.len();
-        let machine = &self.machine;
+        let mut begun = 0;
         let keys = claimed.iter().map(|leased| leased.kept.key.clone()).collect();
-        let owners = machine.source.owners(keys).await?;
-        let mut owners: HashMap<TokenKey, S::Owner> =
-            owners.into_iter().map(|owner| (machine.source.key(&owner), owner)).collect();
+        let mut owners = self.owners(keys).await;
         for leased in claimed {
             match owners.remove(&leased.kept.key) {
-                Some(owner) => {
-                    machine.ceiling.pace().await;
-                    self.fly_with(owner, leased).await?;
+                Some(Ok(owner)) => {
+                    self.machine.ceiling.pace().await;
+                    begun += usize::from(self.fly_with(owner, leased).await?);
                 }
-                None => self.retire(&leased.kept.key).await?,
+                Some(Err(error)) => {
+                    tracing::error!(%error, "the owner of {} cannot be read", leased.kept.key);
+                    self.put_off(&leased, UNREADABLE_PAUSE).await?;
+                }
+                // Nobody owns it any more.
+                None => {
+                    let tx = self.machine.db.begin().await?;
+                    tx.tokens().retire_claimed(&leased.lease).await?;
+                    tx.commit().await?;
+                }
             }
         }
-        Ok(count)
+        Ok(begun)
     }
 
-    /// Starts the flight of a claimed token. If one is under way already, it takes the lease.
-    async fn fly_with(&self, owner: S::Owner, leased: LeasedToken) -> Result<(), S::Error> {
-        let lease = leased.lease.clone();
+    /// The owners of these tokens. One that cannot be read holds up none of the others.
+    async fn owners(&self, keys: Vec<TokenKey>) -> HashMap<TokenKey, Result<S::Owner, S::Error>> {
+        let source = &self.machine.source;
+        if let Ok(owners) = source.owners(keys.clone()).await {
+            return owners.into_iter().map(|owner| (source.key(&owner), Ok(owner))).collect();
+        }
+        let mut owners = HashMap::with_capacity(keys.len());
+        for key in keys {
+            match source.owners(vec![key.clone()]).await {
+                Ok(owner) => owners.extend(owner.into_iter().map(|owner| (key.clone(), Ok(owner)))),
+                Err(error) => drop(owners.insert(key, Err(error))),
+            }
+        }
+        owners
+    }
+
+    /// Starts the flight of a claimed token; returns whether it did. If one is under way already,
+    /// that one goes on: it may be waiting for a cure.
+    async fn fly_with(&self, owner: S::Owner, leased: LeasedToken) -> Result<bool, S::Error> {
         let wish = Wish {
             cause: leased.kept.due_cause.unwrap_or(RefreshCause::Ahead),
             not: leased.kept.token.as_ref().map(|token| token.value.clone()),
@@ -269,17 +295,20 @@ impl<S: Source> Keeper<S> {
             }
         });
         drop(flight);
-        if given.is_some() {
-            self.machine.db.release_token(&lease).await?;
+        match given {
+            None => Ok(true),
+            Some(leased) => self.put_off(&leased, UNDER_WAY_PAUSE).await.map(|()| false),
         }
-        Ok(())
     }
 
-    /// Nobody owns this token any more.
-    async fn retire(&self, key: &TokenKey) -> Result<(), S::Error> {
+    /// Gives a claimed token back, to be looked at in a while.
+    async fn put_off(&self, leased: &LeasedToken, pause: Duration) -> Result<(), S::Error> {
+        let KeptToken { key, due_cause, .. } = &leased.kept;
+        let later = self.machine.clock.now() + pause;
         let tx = self.machine.db.begin().await?;
-        tx.tokens().retire(key).await?;
-        Ok(tx.commit().await?)
+        tx.tokens().set_due(key, later, *due_cause).await?;
+        tx.commit().await?;
+        Ok(self.machine.db.release_token(&leased.lease).await?)
     }
 
     async fn another(&self, owner: &S::Owner, wish: Wish) -> Result<Landed, S::Error> {

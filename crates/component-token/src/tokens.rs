@@ -4,7 +4,7 @@ use lingpai_model::{
     Instant, Secret,
     component::Component,
     id::ComponentId,
-    token::{AccessToken, RefreshCause, TokenHealth, TokenKey, TokenKind},
+    token::{AccessToken, KeptToken, RefreshCause, TokenHealth, TokenKey, TokenKind},
 };
 use lingpai_wechat::{
     client::{Client, ClientError},
@@ -148,10 +148,10 @@ impl ComponentTokens {
         let Some(kept) = source.base.db.tokens().find(&source.key(component)).await? else {
             return Ok(false);
         };
-        if kept.token.is_some_and(|token| token.obtained_at > failed_at) {
+        if kept.token.as_ref().is_some_and(|token| token.obtained_at > failed_at) {
             return Ok(true);
         }
-        Ok(kept.failure.is_some() && source.is_reconsidered(component, failed_at).await?)
+        source.is_reconsidered(component, &kept).await
     }
 
     /// Begins to refresh the tokens that are due; returns how many.
@@ -238,13 +238,20 @@ impl Source for ComponentSource {
         Ok(Cured::No)
     }
 
-    /// A ticket has come since, or there is none to be refused.
-    async fn is_reconsidered(&self, component: &Component, failed_at: Instant) -> Result<bool> {
-        match self.tickets.newest(component).await {
-            Ok(ticket) => Ok(ticket.received_at >= failed_at),
-            Err(Error::TicketMissing { .. }) => Ok(true),
-            Err(error) => Err(error),
+    /// It failed for want of a ticket, and one has come since. Nobody is let through as long as none
+    /// is there.
+    async fn is_reconsidered(&self, component: &Component, kept: &KeptToken) -> Result<bool> {
+        let Some(failure) = &kept.failure else { return Ok(false) };
+        let policy = self.policy(component);
+        let ticket_rest = Reaction::Ticket.next_try_at(failure.at, failure.in_a_row, &policy, 0);
+        if kept.due_at != Some(ticket_rest) {
+            return Ok(false);
         }
+        Ok(self.tickets.newest(component).await?.received_at >= failure.at)
+    }
+
+    fn is_ceiling(&self, error: &Error) -> bool {
+        matches!(error, Error::CeilingReached { .. })
     }
 }
 

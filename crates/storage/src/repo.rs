@@ -6,7 +6,7 @@
 mod account_secrets;
 mod api_keys;
 mod authorizations;
-mod authorizers;
+pub(crate) mod authorizers;
 mod components;
 mod events;
 mod exchanges;
@@ -17,7 +17,7 @@ mod redirect_uris;
 mod refresh_tokens;
 mod tenants;
 pub(crate) mod tickets;
-mod tokens;
+pub(crate) mod tokens;
 mod web_tokens;
 
 use std::{

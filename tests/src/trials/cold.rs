@@ -64,7 +64,7 @@ impl Cold {
             report.figure(&tally);
             report.require(tally.succeeded == callers as u64, &tally);
             cluster.emulator.clear_faults();
-            report.require_nothing_lost(cluster).await?;
+            report.require_nothing_stale(cluster).await?;
             Ok(report.done())
         })
         .await

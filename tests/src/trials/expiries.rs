@@ -84,7 +84,7 @@ impl Expiries {
             report.require_one_in_flight(&finding);
             report.figure(&tally);
             report.require(tally.failures() + tally.unreachable == 0, &tally);
-            report.require_nothing_lost(cluster).await?;
+            report.require_nothing_stale(cluster).await?;
             Ok(report.done())
         })
         .await

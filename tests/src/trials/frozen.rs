@@ -58,7 +58,7 @@ impl Frozen {
             let after = cluster.sql(STORED)?;
             report.require(before == after, "the woken holder changed what is stored");
             report.figure(format!("stored token unchanged: {}", before == after));
-            report.require_nothing_lost(cluster).await?;
+            report.require_nothing_stale(cluster).await?;
             Ok(report.done())
         })
         .await

@@ -65,7 +65,7 @@ impl KilledTokens {
             ));
             report.figure(&tally);
             report.require(tally.failures() + tally.unreachable == 0, &tally);
-            report.require_nothing_lost(cluster).await?;
+            report.require_nothing_stale(cluster).await?;
             Ok(report.done())
         })
         .await

@@ -104,6 +104,8 @@ impl AuthorizationPages {
             | Error::FanUnknown
             | Error::FanGrantEnded
             | Error::NoAccessToken { .. }
+            | Error::NoOtherToken { .. }
+            | Error::RefreshTokensRefused { .. }
             | Error::PathRefused(_)
             | Error::Component(_)
             | Error::Shared(_)

@@ -111,7 +111,7 @@ impl Work {
             emit(tx, &self.entropy, &authorizer, EventKind::Authorized, now).await?;
             return Ok(authorizer);
         };
-        self.renew_grant(tx, old, tenant_id, (profile, granted)).await
+        self.renew_grant(tx, component, old, (tenant_id, profile, granted)).await
     }
 
     /// Brings a stored authorizer up to date. The same code may be settled twice, once for the browser
@@ -119,12 +119,19 @@ impl Work {
     async fn renew_grant(
         &self,
         tx: &Tx,
+        component: &Component,
         old: Authorizer,
-        tenant_id: Option<TenantId>,
-        (profile, mut granted): (Profile, Granted),
+        (tenant_id, profile, mut granted): (Option<TenantId>, Profile, Granted),
     ) -> Result<Authorizer> {
         let now = self.clock.now();
-        let kept = tx.tokens().find(&old.token_key()).await?;
+        let kept = tx.tokens().lock(&old.token_key()).await?;
+        if let Some(kept) = &kept
+            && self.is_newer(tx, component, &old.appid, (kept, &granted)).await?
+        {
+            // A refresh ran while WeChat was asked about the account, by what this grant had brought.
+            granted.refresh_token.clone_from(&kept.refresh_token);
+            granted.access_token.clone_from(&kept.token);
+        }
         let same_token = kept.filter(|kept| {
             kept.refresh_token.is_some() && kept.refresh_token == granted.refresh_token
         });
@@ -156,6 +163,26 @@ impl Work {
             emit(tx, &self.entropy, &authorizer, EventKind::Updated, now).await?;
         }
         Ok(authorizer)
+    }
+
+    /// Whether the stored refresh token was received after the granted one. An older one must never
+    /// take the place of a newer.
+    async fn is_newer(
+        &self,
+        tx: &Tx,
+        component: &Component,
+        appid: &Appid,
+        (kept, granted): (&KeptToken, &Granted),
+    ) -> Result<bool> {
+        let history = tx.refresh_tokens().list(&component.id, appid).await?;
+        let received_at = |token: &Option<Secret<String>>| {
+            let received = history.iter().find(|received| Some(&received.value) == token.as_ref());
+            received.map(|received| received.received_at)
+        };
+        Ok(match (received_at(&kept.refresh_token), received_at(&granted.refresh_token)) {
+            (Some(stored), Some(granted)) => stored > granted,
+            _ => false,
+        })
     }
 
     async fn store_tokens(&self, tx: &Tx, authorizer: &Authorizer, granted: Granted) -> Result<()> {

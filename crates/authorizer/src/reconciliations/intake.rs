@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::DateTime;
+use lingpai_component_token::{LEASE_TTL, Reaction};
 use lingpai_model::{
     Appid, Instant, Secret,
     authorizer::{Authorizer, AuthorizerState, Connection, Profile, RefreshTokenSource},
@@ -11,7 +12,8 @@ use lingpai_model::{
     id::AuthorizerId,
     token::{KeptToken, RefreshCause, TokenKey, TokenKind},
 };
-use lingpai_wechat::call::authorizer::ListedAuthorizer;
+use lingpai_storage::Lease;
+use lingpai_wechat::{call::authorizer::ListedAuthorizer, client::ClientError, errcode::Errcode};
 
 use super::Work;
 use crate::{Result, history::History, profiles::profile_of, stream::emit};
@@ -26,6 +28,7 @@ impl Work {
         component: &Component,
         listed: Vec<ListedAuthorizer>,
         so_far: &mut Reconciliation,
+        lease: &Lease,
     ) -> Result<()> {
         let db = &self.base.db;
         let appids: Vec<&Appid> = listed.iter().map(|account| &account.authorizer_appid).collect();
@@ -38,16 +41,27 @@ impl Work {
         let mut known: HashMap<Appid, Authorizer> =
             known.into_iter().map(|known| (known.appid.clone(), known)).collect();
         for account in listed {
-            match known.remove(&account.authorizer_appid) {
+            let taken = match known.remove(&account.authorizer_appid) {
                 Some(ours) => {
                     let kept = kept.remove(&ours.token_key());
-                    let is_recovered = self.compare_one(component, &ours, kept, &account).await?;
-                    so_far.recovered += u32::from(is_recovered);
+                    let compared = self.compare_one(component, &ours, kept, &account).await;
+                    compared.map(|helped| so_far.recovered += u32::from(helped))
                 }
                 None => {
-                    let is_new = self.find(component, &account, so_far).await?;
-                    so_far.found += u32::from(is_new);
+                    self.base.db.renew_lease(lease, LEASE_TTL).await?;
+                    let found = self.find(component, &account, so_far).await;
+                    found.map(|is_new| so_far.found += u32::from(is_new))
                 }
+            };
+            match taken {
+                // It says something of this account only.
+                Err(error) if error.wechat().is_some_and(is_about_one) => tracing::warn!(
+                    authorizer.appid = %account.authorizer_appid,
+                    %error,
+                    "{} could not be compared",
+                    account.authorizer_appid
+                ),
+                taken => taken?,
             }
         }
         let tx = db.begin().await?;
@@ -84,8 +98,7 @@ impl Work {
                 kept.refresh_token = Some(refresh_token.clone());
                 kept.due_at = Some(now);
                 kept.due_cause = Some(RefreshCause::Reconciliation);
-                tx.tokens().replace(&kept).await?;
-                true
+                tx.tokens().insert_if_absent(&kept).await?
             }
             Some(kept) if kept.refresh_token.is_none() => {
                 let generation = kept.generation;
@@ -206,6 +219,14 @@ impl Work {
         let source = RefreshTokenSource::AuthorizerList;
         history.remember(refresh_token, source, self.base.clock.now()).await
     }
+}
+
+/// Whether a failed call says something of the account that it asked about, and nothing of the next.
+fn is_about_one(error: &ClientError) -> bool {
+    let is_refused = matches!(error, ClientError::Rejected { .. } | ClientError::Garbled { .. });
+    is_refused
+        && !matches!(Reaction::to(error), Reaction::NextDay | Reaction::NextMinute)
+        && error.errcode() != Some(Errcode::IP_NOT_ON_WHITE_LIST)
 }
 
 fn auth_time(listed: &ListedAuthorizer) -> Option<Instant> {

@@ -20,6 +20,8 @@ use lingpai_model::{
 };
 
 use super::AccountSource;
+use lingpai_wechat::call::authorizer::AUTHORIZER_TOKEN;
+
 use crate::{Error, Result, history::History, stream::emit};
 
 /// How many refresh tokens of the history one attempt tries.
@@ -71,24 +73,30 @@ impl Delegated<'_> {
     /// Tries the stored refresh token, then the others of the history, the newest first.
     pub(super) async fn obtain(&self, wanted: Wanted<'_>, hold: &Hold<'_>) -> Result<Obtained> {
         let component = self.source.base.db.components().get(self.component_id).await?;
-        let appid = self.authorizer.appid.clone();
-        let mut refused = Error::NoApiPermission { appid };
-        let stored = wanted.kept.refresh_token.as_ref();
-        if let Some(stored) = stored {
+        let (mut tried, mut refusal) = (Vec::new(), None);
+        if let Some(stored) = &wanted.kept.refresh_token {
             match self.ask(&component, stored, hold).await {
-                Err(error) if self.is_refused(&error) => refused = error,
+                Err(error) if self.is_refused(&error) => refusal = Some(error),
                 outcome => return outcome,
             }
+            tried.push(stored.clone());
         }
-        let others = self.history().list().await?;
-        let others = others.iter().filter(|token| Some(*token) != stored);
-        for token in others.take(TRIED_TOKENS) {
-            match self.ask(&component, token, hold).await {
-                Err(error) if self.is_refused(&error) => refused = error,
+        let mut others = self.history().list().await?;
+        others.retain(|token| !tried.contains(token));
+        for token in others.into_iter().take(TRIED_TOKENS) {
+            // A new grant may have come meanwhile, and this may be its refresh token.
+            hold.anew().await?;
+            match self.ask(&component, &token, hold).await {
+                Err(error) if self.is_refused(&error) => refusal = Some(error),
                 outcome => return outcome,
             }
+            tried.push(token);
         }
-        Err(refused)
+        let appid = self.authorizer.appid.clone();
+        Err(match refusal {
+            Some(refusal) => Error::RefreshTokensRefused { tried, refusal: Box::new(refusal) },
+            None => Error::NoApiPermission { appid },
+        })
     }
 
     /// Sends one refresh token, unless WeChat has said that the component has sent enough today.
@@ -98,13 +106,14 @@ impl Delegated<'_> {
         sent: &Secret<String>,
         hold: &Hold<'_>,
     ) -> Result<Obtained> {
-        let used_up = &self.source.used_up;
-        used_up.refuse(component, self.source.base.clock.now())?;
+        let (used_up, now) = (&self.source.used_up, self.source.base.clock.now());
+        used_up.refuse(component, now)?;
         let outcome = self.send(component, sent, hold).await;
         if let Err(error) = &outcome
+            && error.is_refusal_of(AUTHORIZER_TOKEN)
             && self.source.reaction(error) == Reaction::NextDay
         {
-            used_up.note(component, self.source.base.clock.now());
+            used_up.note(component, now);
         }
         outcome
     }
@@ -149,7 +158,10 @@ impl Delegated<'_> {
     /// Looks for a refresh token that was not tried: account info first, then the account list.
     async fn search(&self, error: &Error, round: u32) -> Result<Cured<Authorizer>> {
         let component = self.source.base.db.components().get(self.component_id).await?;
-        let known = self.history().list().await?;
+        let tried = match error {
+            Error::RefreshTokensRefused { tried, .. } => tried.as_slice(),
+            _ => &[],
+        };
         if round == 0 {
             match self.source.profiles.ask(&component, &self.authorizer.appid).await {
                 Err(refusal) if self.source.reaction(&refusal) == Reaction::Withdrawn => {
@@ -161,13 +173,16 @@ impl Delegated<'_> {
                 }
                 Ok(_) => {}
             }
-            if self.knows_others_than(&known).await? {
+            if self.knows_others_than(tried).await? {
                 return Ok(Cured::TryAgain(self.authorizer.clone()));
             }
         }
-        if round <= 1 {
+        // One that was given up is told by the daily comparison.
+        let is_given_up =
+            matches!(self.authorizer.state, AuthorizerState::NeedsReauthorization { .. });
+        if round <= 1 && !is_given_up {
             self.source.reconciliations.look_up(&component).await?;
-            if self.knows_others_than(&known).await? {
+            if self.knows_others_than(tried).await? {
                 return Ok(Cured::TryAgain(self.authorizer.clone()));
             }
         }
@@ -177,8 +192,8 @@ impl Delegated<'_> {
         }
     }
 
-    async fn knows_others_than(&self, known: &[Secret<String>]) -> Result<bool> {
-        Ok(self.history().list().await?.iter().any(|token| !known.contains(token)))
+    async fn knows_others_than(&self, tried: &[Secret<String>]) -> Result<bool> {
+        Ok(self.history().list().await?.iter().any(|token| !tried.contains(token)))
     }
 
     /// The account says that it does not grant: if WeChat's account info says so too, it has

@@ -12,7 +12,7 @@ use lingpai_wechat::{
 };
 
 use super::AccountSource;
-use crate::Result;
+use crate::{Error, Result};
 
 /// An account that is connected by its own secret.
 pub(super) struct Ordinary<'a> {
@@ -39,10 +39,14 @@ impl Ordinary<'_> {
         let secret = base.db.account_secrets().system_get(&self.authorizer.id).await?;
         let obtained_at = base.clock.now();
         let mut answer = ask(wechat, &secret, Some(hold)).await?;
-        // A token that WeChat no longer takes is given again as long as it should have lived.
+        // A token that WeChat no longer takes is given again as long as it should have lived. Another
+        // can be had a few times a day; that this fails says nothing of the usual way.
         if wanted.not == Some(&answer.access_token) {
             hold.on().await?;
-            answer = force(wechat, &secret).await?;
+            answer = force(wechat, &secret).await.map_err(|error| {
+                tracing::warn!(%error, "no other token of {} can be had", secret.appid);
+                Error::NoOtherToken { appid: secret.appid.clone() }
+            })?;
         }
         let token = AccessToken::obtained(answer.access_token, obtained_at, answer.expires_in);
         Ok(Obtained { token, refresh_token: None })

@@ -1,6 +1,7 @@
 //! What was obtained while the right to store it was lost, or the database was away.
 
 use lingpai_authorizer::Error;
+use lingpai_component_token as component_token;
 use lingpai_emulator::Fault;
 use lingpai_model::authorizer::AuthorizerState;
 use lingpai_storage::testing::kept_events;
@@ -21,7 +22,8 @@ async fn a_holder_that_was_fenced_changes_nothing_and_its_refresh_token_is_in_th
         world.wechat.release(None);
     });
     let error = handed_out.unwrap_err();
-    let is_fenced = matches!(cause(&error), Error::Storage(lingpai_storage::Error::Fenced { .. }));
+    let is_fenced =
+        matches!(cause(&error), Error::Component(component_token::Error::LeaseBusy { .. }));
     assert!(is_fenced, "{error:?}");
     let stored = world.stored(&shop.token_key()).await;
     assert!(stored.token.is_none() && stored.due_at.is_none(), "{stored:?}");

@@ -47,20 +47,24 @@ impl<S: Source> LeasedWork for Attempt<'_, S> {
 
     async fn perform(&self, leased: LeasedToken) -> Result<Landed, S::Error> {
         let LeasedToken { kept, lease } = leased;
+        let hold = Hold::of(&self.machine.db, &self.machine.ceiling, &lease);
         let judged = self.judge(&kept).await;
         if let Some(outcome) = judged.transpose() {
-            self.machine.db.release_token(&lease).await?;
+            if let Err(error) = self.machine.db.release_token(&lease).await {
+                tracing::warn!(%error, "the lease of {} runs to its end", kept.key);
+            }
             return outcome.map(Landed::stored);
         }
-        if let Err(error) = self.machine.ceiling.pass(&kept.key).await {
-            return self.put_off(kept, lease, error.into()).await;
-        }
-        let hold = Hold::of(&self.machine.db, &lease);
         // A worker comes for the token's age: should WeChat give the same one for longer, all is well.
         let not = self.wish.not.as_ref().filter(|_| !self.wish.is_a_workers);
         let wanted = Wanted { kept: &kept, not };
         match self.machine.source.obtain(self.owner, wanted, &hold).await {
             Ok(obtained) => self.keep(kept, &lease, obtained).await,
+            // Callers are told each time; a worker looks at it later.
+            Err(error) if self.machine.source.is_ceiling(&error) && !self.wish.is_a_workers => {
+                self.machine.db.release_token(&lease).await?;
+                Err(error)
+            }
             Err(error) => {
                 let key = kept.key.clone();
                 match self.note(kept, &lease, &error).await {
@@ -93,27 +97,11 @@ impl<S: Source> Attempt<'_, S> {
         let (Some(until), Some(failure)) = (kept.rests_until(now), &kept.failure) else {
             return Ok(None);
         };
-        if machine.source.is_reconsidered(self.owner, failure.at).await? {
+        if machine.source.is_reconsidered(self.owner, kept).await? {
             return Ok(None);
         }
         let (what, reason) = (kept.key.to_string(), failure.reason.clone());
         Err(Error::Resting { what, reason, until }.into())
-    }
-
-    /// Ends the lease of a token that was refreshed too often. A worker looks at it later; callers
-    /// are told each time.
-    async fn put_off(
-        &self,
-        kept: KeptToken,
-        lease: TokenLease,
-        error: S::Error,
-    ) -> Result<Landed, S::Error> {
-        if self.wish.is_a_workers {
-            self.note(kept, &lease, &error).await.ok();
-        } else {
-            self.machine.db.release_token(&lease).await?;
-        }
-        Err(error)
     }
 
     /// Stores what was obtained, in the transaction that ends the lease. As long as the database is
@@ -177,7 +165,7 @@ impl<S: Source> Attempt<'_, S> {
                 tracing::warn!("{key} was refreshed by somebody else meanwhile; ours is dropped");
                 Ok(Landed::stored(token))
             }
-            None => Err(lingpai_storage::Error::Fenced { key: key.to_string() }.into()),
+            None => Err(Error::LeaseBusy { what: key.to_string() }.into()),
         }
     }
 
@@ -195,7 +183,7 @@ impl<S: Source> Attempt<'_, S> {
         let [chance] = machine.entropy.bytes();
         let policy = machine.source.policy(self.owner);
         let reaction = machine.source.reaction(error);
-        let reason = error.to_string();
+        let reason = machine.source.told(error);
         kept.due_at = Some(reaction.next_try_at(now, in_a_row, &policy, chance));
         kept.due_cause = None;
         kept.remember(Refresh { at: now, cause: self.wish.cause, failure: Some(reason.clone()) });

@@ -2,18 +2,21 @@
 
 use std::{
     fmt::Debug,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use lingpai_model::{
-    Instant, Secret,
+    Secret,
     token::{AccessToken, KeptToken, RefreshPolicy, TokenKey, TokenKind},
 };
 use lingpai_storage::{Db, TokenLease, Tx};
 use tokio::time::Instant as Stopwatch;
 
-use crate::{Error, LEASE_TTL, Reaction};
+use crate::{Ceiling, Error, LEASE_TTL, Reaction};
 
 /// How old a lease may be when a call begins under it: the call takes ten seconds at most.
 const YOUNG: Duration = Duration::from_secs(5);
@@ -84,8 +87,16 @@ pub trait Source: Debug + Send + Sync + Sized + 'static {
         hold: &Hold<'_>,
     ) -> impl Future<Output = Result<Obtained, Self::Error>> + Send;
 
+    /// What those may be told who only see the token: without what is somebody else's matter.
+    fn told(&self, error: &Self::Error) -> String {
+        error.to_string()
+    }
+
     /// What follows a failure.
     fn reaction(&self, error: &Self::Error) -> Reaction;
+
+    /// Whether the token was refreshed too often, so that nothing was asked.
+    fn is_ceiling(&self, error: &Self::Error) -> bool;
 
     /// Does what may help against a failure. No lease is held. `round` counts from 0.
     fn cure(
@@ -97,11 +108,12 @@ pub trait Source: Debug + Send + Sync + Sized + 'static {
         async { Ok(Cured::No) }
     }
 
-    /// Whether something has happened since `failed_at` that makes another attempt worth while.
+    /// Whether something has happened since `kept` failed that makes another attempt worth while. An
+    /// error when something is still missing that is needed.
     fn is_reconsidered(
         &self,
         _owner: &Self::Owner,
-        _failed_at: Instant,
+        _kept: &KeptToken,
     ) -> impl Future<Output = Result<bool, Self::Error>> + Send {
         async { Ok(false) }
     }
@@ -120,25 +132,37 @@ pub trait Source: Debug + Send + Sync + Sized + 'static {
 #[derive(Debug)]
 pub struct Hold<'a> {
     db: &'a Db,
+    ceiling: &'a Ceiling,
     lease: &'a TokenLease,
     renewed: Mutex<Stopwatch>,
+    is_counted: AtomicBool,
 }
 
 impl<'a> Hold<'a> {
     /// On a lease that was taken a moment ago.
-    pub(super) fn of(db: &'a Db, lease: &'a TokenLease) -> Self {
-        Self { db, lease, renewed: Mutex::new(Stopwatch::now()) }
+    pub(super) fn of(db: &'a Db, ceiling: &'a Ceiling, lease: &'a TokenLease) -> Self {
+        let (renewed, is_counted) = (Mutex::new(Stopwatch::now()), AtomicBool::new(false));
+        Self { db, ceiling, lease, renewed, is_counted }
     }
 
-    /// Makes sure that the lease is still ours and lasts for one more call. A wait that began while
-    /// the lease was young needs no word with the database.
+    /// Makes sure that the lease is still ours and lasts for one more call; the first one is counted
+    /// against the ceilings. While the lease is young it needs no word with the database.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; fenced off, nothing more may be asked. [`Error::CeilingReached`].
+    pub async fn on(&self) -> Result<(), Error> {
+        if !self.is_counted.swap(true, Ordering::Relaxed) {
+            self.ceiling.pass(self.lease.key()).await?;
+        }
+        if self.age() < YOUNG { Ok(()) } else { self.anew().await }
+    }
+
+    /// As [`Hold::on`], whatever the lease's age: for a call with something that somebody else may
+    /// have brought.
     ///
     /// # Errors
     /// [`Error::Storage`]; fenced off, nothing more may be asked.
-    pub async fn on(&self) -> Result<(), Error> {
-        if self.age() < YOUNG {
-            return Ok(());
-        }
+    pub async fn anew(&self) -> Result<(), Error> {
         self.db.renew_token(self.lease, LEASE_TTL).await?;
         *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Stopwatch::now();
         Ok(())

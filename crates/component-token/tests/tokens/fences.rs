@@ -46,7 +46,7 @@ async fn a_holder_that_lost_its_lease_does_not_bring_back_what_was_dropped() {
         world.wechat.release(None);
     });
     let error = handed_out.unwrap_err();
-    let fenced = matches!(cause(&error), Error::Storage(lingpai_storage::Error::Fenced { .. }));
+    let fenced = matches!(cause(&error), Error::LeaseBusy { .. });
     assert!(fenced, "{error:?}");
     let stored = world.stored().await;
     assert!(stored.token.is_none() && stored.due_at.is_none(), "{stored:?}");

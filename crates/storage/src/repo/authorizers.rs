@@ -297,7 +297,8 @@ impl From<ProfileJson> for Profile {
     }
 }
 
-fn row(authorizer: &Authorizer) -> authorizers::Model {
+/// The row of an authorizer.
+pub(crate) fn row(authorizer: &Authorizer) -> authorizers::Model {
     let state_at = match &authorizer.state {
         AuthorizerState::Active => None,
         AuthorizerState::NeedsReauthorization { since: at } | AuthorizerState::Revoked { at } => {

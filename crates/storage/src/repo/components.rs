@@ -7,7 +7,8 @@ use lingpai_model::{
     page::{Page, PageRequest},
 };
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, UpdateMany, sea_query::Expr,
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, UpdateMany,
+    sea_query::Expr,
 };
 use serde::{Deserialize, Serialize};
 
@@ -52,18 +53,23 @@ impl<A> ComponentRepo<'_, A> {
         Ok(Page::cut(records, request, |component| component.id.as_str()))
     }
 
-    /// All components, the oldest first. An installation has a few.
+    /// All components that can be read, the oldest first: an installation has a few. One that cannot
+    /// is logged and left out, so that it holds up nobody else.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
+    /// [`Error::Unavailable`].
     pub async fn all(&self) -> Result<Vec<Component>> {
-        let (mut all, mut request) = (Vec::new(), PageRequest::first());
-        loop {
-            let page = self.list(&request).await?;
-            all.extend(page.items);
-            let Some(next) = page.next else { return Ok(all) };
-            request = request.following(next);
-        }
+        let rows = components::Entity::find().order_by_asc(Column::Id).all(&self.at.conn).await;
+        let rows = rows.map_err(self.at.failed("read all components"))?;
+        let readable = rows.into_iter().filter_map(|row| {
+            let id = row.id.clone();
+            let read = record(&self.at, row);
+            read.inspect_err(|error| {
+                tracing::error!(component.id = id, %error, "component {id} cannot be read");
+            })
+            .ok()
+        });
+        Ok(readable.collect())
     }
 
     /// What is watched about the component.

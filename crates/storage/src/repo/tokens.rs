@@ -40,6 +40,14 @@ pub struct TokenLease {
     generation: i64,
 }
 
+impl TokenLease {
+    /// The token that may be refreshed under it.
+    #[must_use]
+    pub fn key(&self) -> &TokenKey {
+        &self.key
+    }
+}
+
 /// A token that may be refreshed now, by whoever holds the lease.
 #[derive(Debug)]
 pub struct LeasedToken {
@@ -185,13 +193,37 @@ impl TokenRepo<'_, Write> {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn retire(&self, key: &TokenKey) -> Result<()> {
-        let update = Entity::update_many()
-            .col_expr(Column::ValueSealed, Expr::val(None::<Vec<u8>>))
-            .col_expr(Column::ExpiresAt, Expr::val(None::<i64>))
-            .col_expr(Column::ObtainedAt, Expr::val(None::<i64>))
-            .col_expr(Column::DueAt, Expr::val(None::<i64>))
-            .col_expr(Column::LeasedUntil, Expr::val(0_i64));
-        self.update(key, "retire a token", update).await.map(drop)
+        self.update(key, "retire a token", retired()).await.map(drop)
+    }
+
+    /// As [`TokenRepo::retire`], of a claimed token, unless somebody has changed it since.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn retire_claimed(&self, lease: &TokenLease) -> Result<()> {
+        let retired = retired().filter(Column::LeaseEpoch.eq(lease.epoch));
+        self.update(&lease.key, "retire a token", retired).await.map(drop)
+    }
+
+    /// Adds a row, unless there is one. Returns whether there was none.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn insert_if_absent(&self, kept: &KeptToken) -> Result<bool> {
+        self.at.changed(Changed::Token(kept.key.clone()));
+        self.at.insert_once("store a token", row(self.at.keys, kept)).await
+    }
+
+    /// The token, which nobody else changes until this transaction ends. SQLite has one writer
+    /// anyway.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
+    pub async fn lock(&self, key: &TokenKey) -> Result<Option<KeptToken>> {
+        let id = (key.owner_id().to_owned(), key.kind().as_str().to_owned());
+        let row = Entity::find_by_id(id).lock_exclusive().one(&self.at.conn).await;
+        let row = row.map_err(self.at.failed("lock a token"))?;
+        row.map(|row| record(&self.at, &row)).transpose()
     }
 
     /// Gives a row of this `generation` the refresh token that it lacks, and makes it due at
@@ -366,6 +398,17 @@ async fn read(at: &Handle<'_>, key: &TokenKey) -> Result<Option<tokens::Model>> 
     Entity::find_by_id(id).one(&at.conn).await.map_err(at.failed("read a token"))
 }
 
+/// A row without a token that nobody looks at.
+fn retired() -> UpdateMany<Entity> {
+    Entity::update_many()
+        .col_expr(Column::ValueSealed, Expr::val(None::<Vec<u8>>))
+        .col_expr(Column::ExpiresAt, Expr::val(None::<i64>))
+        .col_expr(Column::ObtainedAt, Expr::val(None::<i64>))
+        .col_expr(Column::DueAt, Expr::val(None::<i64>))
+        .col_expr(Column::DueCause, Expr::val(None::<String>))
+        .col_expr(Column::LeasedUntil, Expr::val(0_i64))
+}
+
 fn of(update: UpdateMany<Entity>, key: &TokenKey) -> UpdateMany<Entity> {
     update.filter(Column::OwnerId.eq(key.owner_id())).filter(Column::Kind.eq(key.kind().as_str()))
 }
@@ -418,7 +461,8 @@ fn refreshes(read: &Reader<'_>, json: &str) -> Result<Vec<Refresh>> {
     rows.into_iter().map(refresh).collect()
 }
 
-fn row(keys: &KeyRing, kept: &KeptToken) -> tokens::Model {
+/// The sealed row of a token.
+pub(crate) fn row(keys: &KeyRing, kept: &KeptToken) -> tokens::Model {
     let owner = [kept.key.owner_id(), kept.key.kind().as_str()];
     let token = kept.token.as_ref();
     let failure = kept.failure.as_ref();

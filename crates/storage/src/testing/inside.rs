@@ -2,19 +2,22 @@
 
 use lingpai_model::{
     Appid, Instant, Secret,
+    authorizer::Authorizer,
     component::Ticket,
     event::{Event, EventKind},
     id::{ComponentId, EventId, PushId, TenantId},
     push::PushState,
+    token::KeptToken,
 };
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _,
 };
 
 use crate::{
     Db,
     db::Handle,
-    entity::{component_tickets, events, message_pushes, pushes},
+    entity::{authorizers, component_tickets, events, message_pushes, pushes, tokens},
     repo,
 };
 
@@ -68,6 +71,25 @@ fn kept(at: &Handle<'_>, row: pushes::Model) -> KeptPush {
 pub async fn count_pushes(db: &Db, state: PushState) -> u64 {
     let rows = pushes::Entity::find().filter(pushes::Column::State.eq(state.as_str()));
     rows.count(&db.handle().conn).await.expect("they are counted")
+}
+
+/// Adds many authorizers with their tokens in few statements: to see what a large installation does.
+///
+/// # Panics
+/// When they cannot be added: a test cannot go on then.
+pub async fn add_authorizers(db: &Db, all: &[(Authorizer, KeptToken)]) {
+    let at = db.store().writing();
+    let authorizers =
+        all.iter().map(|(authorizer, _)| repo::authorizers::row(authorizer).into_active_model());
+    let tokens = all.iter().map(|(_, kept)| repo::tokens::row(at.keys, kept).into_active_model());
+    authorizers::Entity::insert_many(authorizers)
+        .exec_without_returning(&at.conn)
+        .await
+        .expect("they are added");
+    tokens::Entity::insert_many(tokens)
+        .exec_without_returning(&at.conn)
+        .await
+        .expect("they are added");
 }
 
 /// How many messages are in `state`.

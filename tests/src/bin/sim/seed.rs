@@ -8,15 +8,13 @@ use chrono::Duration;
 use lingpai_emulator::EmulatorConfig;
 use lingpai_model::{
     Appid, Instant, Secret,
-    authorizer::{
-        Authorizer, AuthorizerState, Connection, Profile, ReceivedRefreshToken, RefreshTokenSource,
-    },
+    authorizer::{Authorizer, AuthorizerState, Connection, Profile},
     clock::Entropy,
     component::{Component, Ticket},
     id::{AuthorizerId, ComponentId},
     token::{AccessToken, KeptToken, RefreshPolicy, TokenKey},
 };
-use lingpai_storage::{Arrival, Db, KeyRing};
+use lingpai_storage::{Arrival, Db, KeyRing, testing::add_authorizers};
 use tokio::task::JoinSet;
 
 /// How long WeChat's tokens live.
@@ -25,10 +23,10 @@ const LIFE: std::time::Duration = std::time::Duration::from_secs(7200);
 /// How long a token is used before it is refreshed: the ages at the start are spread over this.
 const USED_SECS: usize = 105 * 60;
 
-/// How many authorizers go into one transaction.
+/// How many authorizers go into one statement.
 const TOGETHER: usize = 500;
 
-/// How many transactions run side by side, where the database lets them.
+/// How many statements run side by side, where the database lets them.
 const HANDS: usize = 4;
 
 /// The keys that everything is sealed with.
@@ -79,23 +77,15 @@ impl Field {
     async fn sow(&self, db: &Db, numbers: Range<usize>) -> Result<()> {
         // Numbered, so that no two beds draw the same.
         let entropy = Entropy::seeded(u64::try_from(numbers.start)? + 1);
-        let tx = db.begin().await?;
+        let mut all = Vec::with_capacity(numbers.len());
         for number in numbers {
             let age = Duration::seconds(i64::try_from(number * USED_SECS / self.count)?);
             let authorizer = authorizer(&self.component, number, self.now - age, &entropy)?;
             let kept = kept(&authorizer, number, &entropy);
-            let received = ReceivedRefreshToken {
-                component_id: self.component.id.clone(),
-                authorizer_appid: authorizer.appid.clone(),
-                value: kept.refresh_token.clone().context("it was just given one")?,
-                source: RefreshTokenSource::QueryAuth,
-                received_at: authorizer.granted_at,
-            };
-            tx.authorizers().system_insert(&authorizer).await?;
-            tx.refresh_tokens().append(&received).await?;
-            tx.tokens().replace(&kept).await?;
+            all.push((authorizer, kept));
         }
-        Ok(tx.commit().await?)
+        add_authorizers(db, &all).await;
+        Ok(())
     }
 }
 
