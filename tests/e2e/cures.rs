@@ -361,7 +361,8 @@ async fn a_grant_does_not_put_its_refresh_token_in_the_place_of_a_newer_one() ->
     world.advance(Duration::minutes(5));
     world.emulator.set_fault(Fault::new(INFO, lingpai_emulator::FaultKind::Hold));
     let (_, link) = tenant.start_authorization(&world.component.appid).await?;
-    let consent = tokio::spawn(async move {
+    let mut consents = tokio::task::JoinSet::new();
+    consents.spawn(async move {
         lingpai_tests::people::Administrator::new("zh-CN").authorize(&link, SHOP).await
     });
     world.emulator.wait_until(|wechat| !wechat.held().is_empty()).await;
@@ -371,7 +372,9 @@ async fn a_grant_does_not_put_its_refresh_token_in_the_place_of_a_newer_one() ->
     succeeds(&tenant).await?;
     world.emulator.clear_faults();
     world.emulator.release(None);
-    consent.await??;
+    while let Some(consented) = consents.join_next().await {
+        consented??;
+    }
     world.work().await?;
     let refused = world.emulator.stats(AUTHORIZER_TOKEN, SHOP).refused;
     world.advance(Duration::hours(3));

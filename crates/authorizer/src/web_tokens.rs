@@ -201,8 +201,12 @@ impl Source for WebSource {
             }
         };
         check_fan(fan, answer.openid.as_deref())?;
-        let usable = answer.access_token;
-        let token = usable.ok_or_else(|| Error::NoAccessToken { appid: appid.clone() })?;
+        let Some(token) = answer.access_token else {
+            if let Some(refresh_token) = answer.refresh_token {
+                hold.salvage(refresh_token);
+            }
+            return Err(Error::NoAccessToken { appid: appid.clone() });
+        };
         Ok(Obtained {
             token: AccessToken::obtained(token.value, obtained_at, token.expires_in),
             refresh_token: answer.refresh_token,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use lingpai_authorizer::{Error, NewWebToken, WebTokens};
-use lingpai_emulator::Fault;
+use lingpai_emulator::{Fault, FaultKind};
 use lingpai_model::{
     Secret,
     authorizer::Authorizer,
@@ -416,4 +416,22 @@ async fn neither_tokens_nor_openids_stand_where_they_could_be_logged() {
         // The emulator's secrets are canaries.
         assert!(!text.contains(FAN) && !text.contains("CANARY"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_refresh_token_beside_an_odd_token_is_kept() {
+    let shop = Shop::direct().await;
+    let (grant, first) = shop.consent(FAN, BASE).await;
+    let next = shop.world.wechat.mint_web_token(SHOP, FAN, BASE).unwrap().refresh_token;
+    let body = format!(
+        r#"{{"access_token":"","expires_in":7200,"refresh_token":"{next}","openid":"{FAN}"}}"#
+    );
+    let odd = FaultKind::OtherAnswer { status: 200, content_type: "text/plain".to_owned(), body };
+    shop.world.wechat.set_fault(Fault::new(DIRECT, odd).times(1));
+    shop.world.advance(LIFE);
+    let error = shop.get(FAN, BASE).await.unwrap_err();
+    assert!(matches!(cause(&error), Error::NoAccessToken { .. }), "{error:?}");
+    let stored = shop.world.stored(&key(&grant)).await;
+    assert_eq!(stored.refresh_token, Some(Secret::new(next)), "it may be the only one now");
+    assert_eq!(stored.token, Some(first));
 }

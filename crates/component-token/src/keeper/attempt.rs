@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use lingpai_model::token::{AccessToken, KeptToken, Refresh, TokenFailure, TokenKey};
+use lingpai_model::{
+    Secret,
+    token::{AccessToken, KeptToken, Refresh, TokenFailure, TokenKey},
+};
 use lingpai_storage::{LeasedToken, TokenLease};
 
 use super::{Hold, Landed, Machine, Obtained, Source, Wanted, Wish};
@@ -67,7 +70,7 @@ impl<S: Source> LeasedWork for Attempt<'_, S> {
             }
             Err(error) => {
                 let key = kept.key.clone();
-                match self.note(kept, &lease, &error).await {
+                match self.note(kept, &lease, (&error, hold.salvaged())).await {
                     // What was refused is out of date, and so would be any cure for it.
                     Err(lingpai_storage::Error::Fenced { .. }) => {
                         self.after_fence(&key, None).await
@@ -175,7 +178,7 @@ impl<S: Source> Attempt<'_, S> {
         &self,
         mut kept: KeptToken,
         lease: &TokenLease,
-        error: &S::Error,
+        (error, salvaged): (&S::Error, Option<Secret<String>>),
     ) -> lingpai_storage::Result<()> {
         let machine = self.machine;
         let now = machine.clock.now();
@@ -189,8 +192,8 @@ impl<S: Source> Attempt<'_, S> {
         kept.remember(Refresh { at: now, cause: self.wish.cause, failure: Some(reason.clone()) });
         tracing::warn!(error = reason, in_a_row, "{} could not be refreshed", kept.key);
         kept.failure = Some(TokenFailure { at: now, reason, in_a_row });
-        // It stays as it was; the stored one is not touched.
-        kept.refresh_token = None;
+        // Unless the answer brought another, the stored one is not touched.
+        kept.refresh_token = salvaged;
         let noted = async {
             let tx = machine.db.begin().await?;
             tx.tokens().save(lease, &kept).await?;

@@ -136,13 +136,24 @@ pub struct Hold<'a> {
     lease: &'a TokenLease,
     renewed: Mutex<Stopwatch>,
     is_counted: AtomicBool,
+    salvaged: Mutex<Option<Secret<String>>>,
 }
 
 impl<'a> Hold<'a> {
     /// On a lease that was taken a moment ago.
     pub(super) fn of(db: &'a Db, ceiling: &'a Ceiling, lease: &'a TokenLease) -> Self {
         let (renewed, is_counted) = (Mutex::new(Stopwatch::now()), AtomicBool::new(false));
-        Self { db, ceiling, lease, renewed, is_counted }
+        Self { db, ceiling, lease, renewed, is_counted, salvaged: Mutex::default() }
+    }
+
+    /// Keeps a refresh token of an answer that is of no use otherwise: it may be the only one now.
+    pub fn salvage(&self, refresh_token: Secret<String>) {
+        *self.salvaged.lock().unwrap_or_else(PoisonError::into_inner) = Some(refresh_token);
+    }
+
+    /// What was salvaged, if anything.
+    pub(super) fn salvaged(&self) -> Option<Secret<String>> {
+        self.salvaged.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Makes sure that the lease is still ours and lasts for one more call; the first one is counted

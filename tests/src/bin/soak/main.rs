@@ -3,6 +3,7 @@
 //!
 //! What it refuses is a refresh too many, a call that should have succeeded, a refresh token that is
 //! gone, and more than five minutes until a thousand wiped ones are back. It asserts no other time.
+#![recursion_limit = "256"]
 
 use std::{
     env,
