@@ -47,6 +47,8 @@ struct Simulation {
     wechat: Wechat,
     meter: Meter,
     start: Instant,
+    /// How many refreshes were begun beyond what the seconds so far allow.
+    owed: usize,
 }
 
 #[tokio::main]
@@ -70,7 +72,7 @@ async fn simulate(options: Options, database: &DatabaseConfig) -> Result<()> {
     eprintln!("   sown in {:.0} s", sown.elapsed().as_secs_f64());
     let meter = Meter::new(options.hours, machine::resident_mb()?);
     let crank = app.crank();
-    let mut simulation = Simulation { options, clock, db, crank, wechat, meter, start };
+    let mut simulation = Simulation { options, clock, db, crank, wechat, meter, start, owed: 0 };
     simulation.run().await?;
     simulation.report()
 }
@@ -117,17 +119,21 @@ impl Simulation {
         Ok(())
     }
 
-    /// Lets a second go by, or as many as the refreshes take at the pace that is allowed.
+    /// Lets a second go by, or as many as the refreshes take at the pace that is allowed. Workers take
+    /// tokens on by the batch, so what is too much for one second is owed by the next.
     async fn second(&mut self) -> Result<()> {
+        let per_second = self.options.per_second;
         let mut done = 0;
-        while done < self.options.per_second {
+        while self.owed + done < per_second {
             let begun = self.crank.keep_tokens().await?;
             if begun == 0 {
                 break;
             }
             done += begun;
         }
-        let seconds = done.div_ceil(self.options.per_second).max(1);
+        self.owed += done;
+        let seconds = (self.owed / per_second).max(1);
+        self.owed = self.owed.saturating_sub(seconds * per_second);
         let at = usize::try_from(self.elapsed().num_seconds()).context("time goes forward")?;
         self.meter.record(at, seconds, done);
         self.meter.look_at_memory(at, machine::resident_mb()?);
