@@ -140,6 +140,15 @@ async fn somebody_elses_things_answer_like_missing_ones() -> Result<()> {
             same_but_for_the_name(&absent, nobodys)
         );
     }
+    let token_of = |appid: &str| format!("/v1/authorizers/{appid}/access-token");
+    let (foreign, absent) = (token_of(SHOP), token_of("wx0000000000000000"));
+    for (foreign, absent) in [
+        (stranger.get(&foreign).await?, stranger.get(&absent).await?),
+        (stranger.post(&foreign, &json!({})).await?, stranger.post(&absent, &json!({})).await?),
+    ] {
+        assert_eq!((foreign.status, absent.status), (StatusCode::NOT_FOUND, StatusCode::NOT_FOUND));
+        assert_eq!(foreign.field("detail")?, absent.field("detail")?);
+    }
     for path in ["/v1/authorizers", "/v1/authorizations", "/v1/redirect-uris"] {
         let seen = stranger.get(path).await?.expect(StatusCode::OK)?;
         assert_eq!(seen.json["items"], json!([]), "{path}");
