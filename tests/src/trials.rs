@@ -34,7 +34,7 @@ pub use self::{
 };
 use crate::{
     cluster::{Cluster, LONG},
-    oracle::{AUTHORIZER_TOKEN, Finding, Proof},
+    oracle::{AUTHORIZER_TOKEN, Finding, Oracle, Proof},
 };
 
 /// How long WeChat's tokens live where a trial does not want them to run out, in seconds.
@@ -83,6 +83,17 @@ impl Report {
         let most = finding.most_in_flight;
         self.figure(format!("at most {most} in flight for one account"));
         self.require(most <= 1, format!("{most} refreshes of one account were in flight at once"));
+    }
+
+    /// How many refreshes there were, one at a time for each account, and how many refresh tokens
+    /// WeChat refused on the way.
+    fn tell_refreshes(&mut self, cluster: &Cluster, oracle: &Oracle) {
+        let finding = oracle.finding(&cluster.emulator, &cluster.appids);
+        self.figure(format!("{} refreshes", finding.total()));
+        self.require_one_in_flight(&finding);
+        let of = |appid: &String| cluster.emulator.stats(AUTHORIZER_TOKEN, appid).refused;
+        let refused: u64 = cluster.appids.iter().map(of).sum();
+        self.figure(format!("{refused} times a refresh token was refused on the way"));
     }
 
     /// No token is refreshed while more than its last part is left.

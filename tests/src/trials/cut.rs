@@ -63,12 +63,7 @@ impl Cut {
             }
             let tally = working.stop().await?;
             cluster.emulator.clear_faults();
-            let finding = oracle.finding(&cluster.emulator, &cluster.appids);
-            report.figure(format!("{} refreshes", finding.total()));
-            report.require_one_in_flight(&finding);
-            let of = |appid: &String| cluster.emulator.stats(AUTHORIZER_TOKEN, appid).refused;
-            let refused: u64 = cluster.appids.iter().map(of).sum();
-            report.figure(format!("{refused} times a refresh token was refused on the way"));
+            report.tell_refreshes(cluster, &oracle);
             report.figure(&tally);
             report.require_nothing_lost(cluster).await?;
             Ok(report.done())
