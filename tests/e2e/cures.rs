@@ -144,6 +144,21 @@ async fn only_when_nothing_helps_the_account_must_authorize_again_and_that_is_to
 }
 
 #[tokio::test]
+async fn nothing_is_given_up_while_account_info_is_not_heard() -> Result<()> {
+    let (world, id, tenant) = expired().await?;
+    world.emulator.set_fault(Fault::errcode(AUTHORIZER_TOKEN, 61023).times(1));
+    let lost = Fault::new(INFO, lingpai_emulator::FaultKind::LoseAnswer);
+    world.emulator.set_fault(lost.times(1));
+    assert!(!call(&tenant).await?.status.is_success());
+    assert_eq!(world.authorizer(&tenant, SHOP).await?.field("state")?, "active");
+
+    world.advance(Duration::minutes(10));
+    succeeds(&tenant).await?;
+    assert_eq!(world.event_types(Some(&id)).await, ["authorizer.authorized"]);
+    world.end().await
+}
+
+#[tokio::test]
 async fn an_authorizer_that_was_given_up_comes_back_when_a_probe_goes_well() -> Result<()> {
     let (world, id, tenant) = expired().await?;
     let refused = world.emulator.set_fault(Fault::errcode(AUTHORIZER_TOKEN, 42007));

@@ -162,14 +162,16 @@ impl Delegated<'_> {
             Error::RefreshTokensRefused { tried, .. } => tried.as_slice(),
             _ => &[],
         };
+        let mut unheard = None;
         if round == 0 {
             match self.source.profiles.ask(&component, &self.authorizer.appid).await {
                 Err(refusal) if self.source.reaction(&refusal) == Reaction::Withdrawn => {
                     return self.make_sure().await;
                 }
                 // What the list tells may still help.
-                Err(refusal) => {
-                    tracing::warn!(error = %refusal, "account info could not be had");
+                Err(failure) => {
+                    tracing::warn!(error = %failure, "account info could not be had");
+                    unheard = Some(failure).filter(Error::is_transient);
                 }
                 Ok(_) => {}
             }
@@ -186,9 +188,11 @@ impl Delegated<'_> {
                 return Ok(Cured::TryAgain(self.authorizer.clone()));
             }
         }
-        match error {
-            Error::NoApiPermission { .. } => self.leave().await,
-            _ => self.give_up().await,
+        // Who was not heard may still know a refresh token: nothing is given up for a cut line.
+        match (unheard, error) {
+            (Some(unheard), _) => Err(unheard),
+            (None, Error::NoApiPermission { .. }) => self.leave().await,
+            (None, _) => self.give_up().await,
         }
     }
 
