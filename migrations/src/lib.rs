@@ -32,6 +32,21 @@ mod m20261120_27_add_component_reconciliation;
 mod m20261120_28_relax_event;
 mod m20261120_29_create_web_token;
 mod m20261120_30_create_message_push;
+mod m20261120_31_add_api_key_lifetime;
+mod m20261120_32_add_tenant_limits;
+mod m20261120_33_create_audit_entry;
+mod m20261120_34_create_idempotency_key;
+mod m20261120_35_create_usage_figure;
+mod m20261120_36_create_quota_mark;
+mod m20261120_37_create_verification_file;
+mod m20261120_38_add_event_detail;
+mod m20261120_39_add_authorizer_refusal;
+mod m20261120_40_add_authorizer_name;
+mod m20261120_41_fill_authorizer_name;
+mod m20261120_42_add_component_previous_push_token;
+mod m20261120_43_add_authorization_refusal;
+mod m20261120_44_add_component_key_change;
+mod m20261120_45_add_authorizer_release;
 
 pub use self::schema::binary_collation;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -72,6 +87,21 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_28_relax_event::Migration),
             Box::new(m20261120_29_create_web_token::Migration),
             Box::new(m20261120_30_create_message_push::Migration),
+            Box::new(m20261120_31_add_api_key_lifetime::Migration),
+            Box::new(m20261120_32_add_tenant_limits::Migration),
+            Box::new(m20261120_33_create_audit_entry::Migration),
+            Box::new(m20261120_34_create_idempotency_key::Migration),
+            Box::new(m20261120_35_create_usage_figure::Migration),
+            Box::new(m20261120_36_create_quota_mark::Migration),
+            Box::new(m20261120_37_create_verification_file::Migration),
+            Box::new(m20261120_38_add_event_detail::Migration),
+            Box::new(m20261120_39_add_authorizer_refusal::Migration),
+            Box::new(m20261120_40_add_authorizer_name::Migration),
+            Box::new(m20261120_41_fill_authorizer_name::Migration),
+            Box::new(m20261120_42_add_component_previous_push_token::Migration),
+            Box::new(m20261120_43_add_authorization_refusal::Migration),
+            Box::new(m20261120_44_add_component_key_change::Migration),
+            Box::new(m20261120_45_add_authorizer_release::Migration),
         ]
     }
 }

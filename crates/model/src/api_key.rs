@@ -1,12 +1,13 @@
 //! API keys: their text, their scopes, and the record that remembers them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use crate::{
     Instant, Secret,
     clock::Entropy,
     digest::Digest,
     id::{ApiKeyId, OperatorId, TenantId},
+    network::Network,
 };
 
 /// What a key may do. Written `noun:verb` in the API.
@@ -24,17 +25,29 @@ pub enum Scope {
     EventRead,
     /// Change endpoints.
     EndpointWrite,
+    /// Read the tenant's own figures.
+    UsageRead,
+    /// Read the tenant's own audit trail.
+    AuditRead,
+    /// Change domain verification files.
+    FileWrite,
+    /// Have WeChat count an account's calls anew; it allows few of these a month.
+    QuotaClear,
 }
 
 impl Scope {
     /// All scopes: what a key gets when none are named.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::AuthorizerRead,
         Self::AuthorizerWrite,
         Self::TokenRead,
         Self::WechatCall,
         Self::EventRead,
         Self::EndpointWrite,
+        Self::UsageRead,
+        Self::AuditRead,
+        Self::FileWrite,
+        Self::QuotaClear,
     ];
 
     /// As the API and the database write it.
@@ -47,6 +60,10 @@ impl Scope {
             Self::WechatCall => "wechat:call",
             Self::EventRead => "event:read",
             Self::EndpointWrite => "endpoint:write",
+            Self::UsageRead => "usage:read",
+            Self::AuditRead => "audit:read",
+            Self::FileWrite => "file:write",
+            Self::QuotaClear => "quota:clear",
         }
     }
 
@@ -97,12 +114,60 @@ pub struct ApiKey {
     pub name: String,
     /// Digest of the key's text.
     pub key_digest: Digest,
+    /// The text before the present one, after a rotation.
+    pub previous: Option<PreviousKey>,
     /// What it may do.
     pub scopes: Scopes,
+    /// From where it may be used; empty: from anywhere.
+    pub networks: Vec<Network>,
+    /// How many requests a second it may make; without a number only its tenant's limit counts.
+    pub requests_per_second: Option<u32>,
+    /// When it ends by itself, if it does.
+    pub expires_at: Option<Instant>,
+    /// When it was last used, to within a minute.
+    pub last_used_at: Option<Instant>,
     /// When it was created.
     pub created_at: Instant,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Instant>,
+}
+
+/// The text that a key had before its rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PreviousKey {
+    /// Digest of that text.
+    pub digest: Digest,
+    /// Until when it still counts.
+    pub until: Instant,
+}
+
+impl ApiKey {
+    /// Whether it is neither revoked nor expired.
+    #[must_use]
+    pub fn is_live(&self, at: Instant) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| at < end)
+    }
+
+    /// Whether `shown` is the digest of its text, or of the one before while that still counts.
+    /// Takes the same time whichever it is, and whether it is either.
+    #[must_use]
+    pub fn accepts(&self, shown: &Digest, at: Instant) -> bool {
+        self.digests(at).fold(false, |known, digest| known | (digest == shown))
+    }
+
+    /// The digests of the texts that count at `at`, the present one first.
+    pub fn digests(&self, at: Instant) -> impl Iterator<Item = &Digest> {
+        let previous = self.previous.as_ref().filter(|previous| at < previous.until);
+        std::iter::once(&self.key_digest).chain(previous.map(|previous| &previous.digest))
+    }
+
+    /// Whether it may be used from the address `peer`. An address that is not known is within no
+    /// network.
+    #[must_use]
+    pub fn admits(&self, peer: Option<IpAddr>) -> bool {
+        self.networks.is_empty()
+            || peer.is_some_and(|peer| self.networks.iter().any(|network| network.contains(peer)))
+    }
 }
 
 /// The text of a key, shown once and never stored: `lpk_<id><secret>_<checksum>`.
@@ -211,6 +276,8 @@ fn checksum(body: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
 
     #[test]
@@ -230,6 +297,56 @@ mod tests {
         for junk in ["", "lpk_", "lpk_é", &"l".repeat(103)] {
             assert!(KeyText::parse(KeyKind::Tenant, junk).is_none(), "{junk:?}");
         }
+    }
+
+    fn key() -> ApiKey {
+        let (at, entropy) = (Instant::UNIX_EPOCH, Entropy::seeded(1));
+        ApiKey {
+            id: ApiKeyId::new(at, &entropy),
+            tenant_id: TenantId::new(at, &entropy),
+            name: "ci".to_owned(),
+            key_digest: Digest::of(&[b"new"]),
+            previous: None,
+            scopes: Scopes::all(),
+            networks: Vec::new(),
+            requests_per_second: None,
+            expires_at: None,
+            last_used_at: None,
+            created_at: at,
+            revoked_at: None,
+        }
+    }
+
+    #[test]
+    fn a_key_lives_until_it_expires_or_is_revoked() {
+        let [before, end] = [1, 2].map(|secs| Instant::UNIX_EPOCH + TimeDelta::seconds(secs));
+        assert!(key().is_live(end));
+        let expiring = ApiKey { expires_at: Some(end), ..key() };
+        assert!(expiring.is_live(before) && !expiring.is_live(end));
+        let revoked = ApiKey { revoked_at: Some(end), ..key() };
+        assert!(!revoked.is_live(before), "whenever that was, by whichever clock");
+    }
+
+    #[test]
+    fn the_text_before_a_rotation_counts_until_the_overlap_ends() {
+        let [before, end] = [1, 2].map(|secs| Instant::UNIX_EPOCH + TimeDelta::seconds(secs));
+        let [new, old, other] = [b"new", b"old", b"not"].map(|text| Digest::of(&[text]));
+        let rotated = ApiKey { previous: Some(PreviousKey { digest: old, until: end }), ..key() };
+        assert!(rotated.accepts(&new, before) && rotated.accepts(&old, before));
+        assert!(rotated.accepts(&new, end) && !rotated.accepts(&old, end));
+        assert!(!rotated.accepts(&other, before));
+        assert_eq!(rotated.digests(before).collect::<Vec<_>>(), [&new, &old]);
+        assert_eq!(rotated.digests(end).collect::<Vec<_>>(), [&new]);
+    }
+
+    #[test]
+    fn a_key_with_networks_is_admitted_from_within_one_of_them_only() {
+        let [within, outside] = ["10.1.2.3", "11.1.2.3"].map(|ip| ip.parse().ok());
+        assert!(key().admits(None) && key().admits(outside), "no network: from anywhere");
+        let networks = ["10.0.0.0/8", "::1"].map(|text| Network::parse(text).expect("a network"));
+        let bound = ApiKey { networks: networks.to_vec(), ..key() };
+        assert!(bound.admits(within));
+        assert!(!bound.admits(outside) && !bound.admits(None));
     }
 
     #[test]

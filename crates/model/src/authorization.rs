@@ -91,6 +91,13 @@ pub enum AuthorizationState {
         /// When this was found out.
         at: Instant,
     },
+    /// WeChat refused for good to tell what was granted.
+    Refused {
+        /// WeChat's number for the reason.
+        errcode: i64,
+        /// When it refused.
+        at: Instant,
+    },
 }
 
 impl Authorization {

@@ -18,6 +18,11 @@ pub struct Authorizer {
     pub connection: Connection,
     /// Its owner; `None` while it is unclaimed.
     pub tenant_id: Option<TenantId>,
+    /// When an operator said that this account, which nobody owns, is not to be served.
+    pub refused_at: Option<Instant>,
+    /// When an owner last gave it up, or it was taken from one. What was granted before makes nobody
+    /// its owner any more.
+    pub released_at: Option<Instant>,
     /// The account's appid.
     pub appid: Appid,
     /// Whether the grant stands.

@@ -3,7 +3,7 @@
 use crate::{Appid, Instant, Secret, digest::Digest, id::ComponentId};
 
 /// One component with what it needs to be recognised by WeChat.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
     /// Its id.
     pub id: ComponentId,
@@ -15,10 +15,15 @@ pub struct Component {
     pub appsecret: Secret<String>,
     /// 消息校验Token: signs every push.
     pub push_token: Secret<String>,
+    /// The push token before the present one, and until when pushes may still be signed with it.
+    pub previous_push_token: Option<(Secret<String>, Instant)>,
     /// 消息加解密Key: encrypts every push.
     pub encoding_aes_key: Secret<String>,
     /// The key before the present one: pushes in flight may still use it.
     pub previous_encoding_aes_key: Option<Secret<String>>,
+    /// When the present key took the place of the one before; `None` if none was before it, or it was
+    /// changed by a release that did not note it.
+    pub encoding_aes_key_changed_at: Option<Instant>,
     /// When it was registered here.
     pub created_at: Instant,
     /// When it was last changed here.

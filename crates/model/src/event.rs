@@ -20,6 +20,8 @@ pub struct Event {
     pub kind: EventKind,
     /// When it happened, by the clock of whoever caused it.
     pub occurred_at: Instant,
+    /// What else there is to say, in a few words of our own; never a secret.
+    pub detail: Option<serde_json::Value>,
 }
 
 /// What happened.
@@ -33,17 +35,20 @@ pub enum EventKind {
     Unauthorized,
     /// WeChat no longer takes an account's refresh token, and none could be recovered.
     NeedsReauthorization,
+    /// WeChat refused a call for an account because its quota is used up.
+    QuotaWarning,
     /// WeChat has stopped pushing tickets to a component.
     TicketLate,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Authorized,
         Self::Updated,
         Self::Unauthorized,
         Self::NeedsReauthorization,
+        Self::QuotaWarning,
         Self::TicketLate,
     ];
 
@@ -55,6 +60,7 @@ impl EventKind {
             Self::Updated => "authorizer.updated",
             Self::Unauthorized => "authorizer.unauthorized",
             Self::NeedsReauthorization => "authorizer.needs_reauthorization",
+            Self::QuotaWarning => "authorizer.quota_warning",
             Self::TicketLate => "component.ticket_late",
         }
     }

@@ -72,6 +72,8 @@ ids! {
     EventId = "evt_";
     /// A web OAuth token of one fan.
     WebTokenId = "wot_";
+    /// An entry of the audit trail.
+    AuditId = "aud_";
 }
 
 fn new_ulid(at: Instant, entropy: &Entropy) -> String {

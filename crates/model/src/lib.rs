@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod api_key;
+pub mod audit;
 pub mod authorization;
 pub mod authorizer;
 pub mod caller;
@@ -9,12 +10,16 @@ pub mod component;
 pub mod digest;
 pub mod event;
 pub mod exchange;
+pub mod file;
 pub mod id;
+pub mod network;
 pub mod operator;
 pub mod page;
 pub mod push;
+pub mod quota;
 pub mod tenant;
 pub mod token;
+pub mod usage;
 pub mod web_token;
 
 pub use lingpai_wechat::{

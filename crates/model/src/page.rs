@@ -49,7 +49,7 @@ impl PageRequest {
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// The rows, oldest first.
+    /// The rows, in the order of the list.
     pub items: Vec<T>,
     /// Where the next page begins; `None` at the end of the list.
     pub next: Option<Cursor>,

@@ -20,6 +20,7 @@ use lingpai_model::{
     caller::TenantScope,
     component::Component,
     id::{ApiKeyId, TenantId},
+    tenant::Tenant,
     token::{KeptToken, TokenKey},
 };
 
@@ -36,6 +37,7 @@ const ENTRIES: u64 = 20_000;
 /// A row whose cached form is out of date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Changed {
+    Tenant(TenantId),
     ApiKey(ApiKeyId),
     Component(Appid),
     Authorizer(TenantId, Appid),
@@ -49,6 +51,7 @@ struct Owned(TenantId, Appid);
 
 /// All caches of one open database.
 pub(crate) struct Caches {
+    tenants: Cache<TenantId, Tenant>,
     api_keys: Cache<ApiKeyId, ApiKey>,
     components: Cache<Appid, Component>,
     authorizers: Cache<Owned, Authorizer>,
@@ -59,6 +62,7 @@ pub(crate) struct Caches {
 impl Caches {
     pub(crate) fn new() -> Self {
         Self {
+            tenants: Cache::new(),
             api_keys: Cache::new(),
             components: Cache::new(),
             authorizers: Cache::new(),
@@ -71,6 +75,7 @@ impl Caches {
     pub(crate) async fn forget(&self, changed: &[Changed]) {
         for row in changed {
             match row {
+                Changed::Tenant(id) => self.tenants.forget(id).await,
                 Changed::ApiKey(id) => self.api_keys.forget(id).await,
                 Changed::Component(appid) => self.components.forget(appid).await,
                 Changed::Authorizer(tenant, appid) => {
@@ -84,6 +89,15 @@ impl Caches {
 }
 
 impl Db {
+    /// The tenant with this id; at most seconds old where another process changed it.
+    ///
+    /// # Errors
+    /// As [`crate::repo::TenantRepo::find`].
+    pub async fn cached_tenant(&self, id: &TenantId) -> Result<Option<Arc<Tenant>>> {
+        let load = async { self.tenants().find(id).await };
+        self.caches().tenants.get(id.clone(), load).await
+    }
+
     /// The key with this id; at most seconds old where another process changed it.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 pub(crate) mod account_secrets;
 pub(crate) mod api_keys;
+pub(crate) mod audit_entries;
 pub(crate) mod authorization_visits;
 pub(crate) mod authorizations;
 pub(crate) mod authorizers;
@@ -9,21 +10,26 @@ pub(crate) mod component_tickets;
 pub(crate) mod components;
 pub(crate) mod events;
 pub(crate) mod exchanges;
+pub(crate) mod idempotency_keys;
 pub(crate) mod installation;
 pub(crate) mod leases;
 pub(crate) mod message_pushes;
 pub(crate) mod operators;
 pub(crate) mod pushes;
+pub(crate) mod quota_marks;
 pub(crate) mod redirect_uris;
 pub(crate) mod refresh_tokens;
 pub(crate) mod tenants;
 pub(crate) mod tokens;
+pub(crate) mod usage_figures;
+pub(crate) mod verification_files;
 pub(crate) mod web_tokens;
 
 /// Every table of ours.
-pub(crate) const TABLES: [&str; 19] = [
+pub(crate) const TABLES: [&str; 24] = [
     "account_secrets",
     "api_keys",
+    "audit_entries",
     "authorization_visits",
     "authorizations",
     "authorizers",
@@ -31,14 +37,18 @@ pub(crate) const TABLES: [&str; 19] = [
     "components",
     "events",
     "exchanges",
+    "idempotency_keys",
     "installation",
     "leases",
     "message_pushes",
     "operators",
     "pushes",
+    "quota_marks",
     "redirect_uris",
     "refresh_tokens",
     "tenants",
     "tokens",
+    "usage_figures",
+    "verification_files",
     "web_tokens",
 ];

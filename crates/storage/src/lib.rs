@@ -7,6 +7,7 @@ mod db;
 mod entity;
 mod error;
 mod lease;
+mod mac;
 pub mod repo;
 mod seal;
 #[cfg(feature = "testing")]
@@ -18,6 +19,9 @@ pub use self::{
     db::{DatabaseConfig, Db, Durability, Tx},
     error::{Error, Result, Source},
     lease::{Lease, LeaseKey},
-    repo::{AuthorizerFilter, LeasedToken, TokenLease},
+    repo::{
+        AuditFilter, AuthorizerFilter, Claim, IdempotencyEntry, IdempotencyState, LeasedToken,
+        SystemAuthorizerFilter, TokenLease, UsageFilter,
+    },
     seal::{KeyRing, KeyRingError},
 };

@@ -5,19 +5,24 @@
 
 mod account_secrets;
 mod api_keys;
+mod audit;
 mod authorizations;
 pub(crate) mod authorizers;
 mod components;
 mod events;
 mod exchanges;
+mod files;
+mod idempotency;
 pub(crate) mod message_pushes;
 mod operators;
 pub(crate) mod pushes;
+mod quotas;
 mod redirect_uris;
 mod refresh_tokens;
 mod tenants;
 pub(crate) mod tickets;
 pub(crate) mod tokens;
+mod usage;
 mod web_tokens;
 
 use std::{
@@ -32,13 +37,19 @@ use sea_orm::{
 };
 
 pub use self::{
-    authorizers::AuthorizerFilter,
+    audit::AuditFilter,
+    authorizers::{AuthorizerFilter, Claim, SystemAuthorizerFilter},
+    idempotency::{IdempotencyEntry, IdempotencyState},
     tokens::{LeasedToken, TokenLease},
+    usage::UsageFilter,
 };
 use crate::{
     db::{Db, Handle, Tx},
     error::{Error, Result},
 };
+
+/// How many rows a sweep erases at about most: those who write wait meanwhile.
+const SWEPT_AT_ONCE: u64 = 10_000;
 
 /// Reached from a [`Db`]: reads only.
 #[derive(Debug, Clone, Copy)]
@@ -111,6 +122,16 @@ repositories! {
     pushes: PushRepo;
     /// The tenants' event streams.
     events: EventRepo;
+    /// Who did what.
+    audit: AuditRepo;
+    /// Requests that clients may repeat, with the answers they got.
+    idempotency: IdempotencyRepo;
+    /// How often what was called.
+    usage: UsageRepo;
+    /// What was counted against quotas and allowances.
+    quotas: QuotaRepo;
+    /// Domain verification files.
+    files: FileRepo;
 }
 
 /// The rows behind the request's cursor, in the order of `id`, and one more to tell whether there
@@ -121,6 +142,19 @@ fn page<E: EntityTrait>(rows: Select<E>, id: E::Column, request: &PageRequest) -
         None => rows,
     };
     rows.order_by_asc(id).limit(request.limit() + 1)
+}
+
+/// As [`page`], against the order of `id`.
+fn page_backwards<E: EntityTrait>(
+    rows: Select<E>,
+    id: E::Column,
+    request: &PageRequest,
+) -> Select<E> {
+    let rows = match &request.after {
+        Some(cursor) => rows.filter(id.lt(cursor.last_id())),
+        None => rows,
+    };
+    rows.order_by_desc(id).limit(request.limit() + 1)
 }
 
 /// Inserts those of `rows` that are not there yet; of several with the same key, the first.
@@ -181,6 +215,33 @@ fn fold<T>(rows: Vec<T>, key: impl Fn(&T) -> [String; 2]) -> Vec<T> {
     rows.into_iter().filter(|row| seen.insert(key(row))).collect()
 }
 
+/// Erases rows whose instant in `column` is before `before`, the oldest first: about
+/// [`SWEPT_AT_ONCE`], and more only of one instant. Returns how many.
+async fn sweep<E: EntityTrait>(
+    at: &Handle<'_>,
+    what: &'static str,
+    column: E::Column,
+    before: Instant,
+) -> Result<u64> {
+    let old = column.lt(before.timestamp_millis());
+    let next: Option<i64> = E::find()
+        .select_only()
+        .column(column)
+        .filter(old.clone())
+        .order_by_asc(column)
+        .offset(SWEPT_AT_ONCE)
+        .limit(1)
+        .into_tuple()
+        .one(&at.conn)
+        .await
+        .map_err(at.failed(what))?;
+    let mut delete = E::delete_many().filter(old);
+    if let Some(next) = next {
+        delete = delete.filter(column.lte(next));
+    }
+    Ok(delete.exec(&at.conn).await.map_err(at.failed(what))?.rows_affected)
+}
+
 /// Free text as a text column takes it: PostgreSQL refuses NUL in every encoding.
 fn text(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
@@ -238,6 +299,10 @@ impl Reader<'_> {
 
     fn count(&self, number: i64) -> Result<u32> {
         self.parsed(u32::try_from(number))
+    }
+
+    fn count_if_any(&self, number: Option<i64>) -> Result<Option<u32>> {
+        number.map(|number| self.count(number)).transpose()
     }
 }
 

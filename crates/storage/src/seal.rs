@@ -33,7 +33,8 @@ pub struct KeyRing {
     entropy: Entropy,
 }
 
-struct MasterKey {
+/// One master key.
+pub(crate) struct MasterKey {
     id: String,
     key: Zeroizing<[u8; KEY_BYTES]>,
 }
@@ -103,9 +104,19 @@ impl KeyRing {
         (Self { keys: Arc::new([key]), entropy: Entropy::system() }, text)
     }
 
+    /// The key that seals.
+    pub(crate) fn newest(&self) -> &MasterKey {
+        &self.keys[0]
+    }
+
+    /// All keys, the newest first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &MasterKey> {
+        self.keys.iter()
+    }
+
     /// Seals `plain` for `place` with the newest key.
     pub(crate) fn seal(&self, place: Place<'_>, plain: &[u8]) -> Vec<u8> {
-        let master = &self.keys[0];
+        let master = self.newest();
         let nonce: [u8; NONCE_BYTES] = self.entropy.bytes();
         let mut sealed = Vec::with_capacity(2 + master.id.len() + NONCE_BYTES + plain.len() + 16);
         sealed.push(VERSION);
@@ -195,14 +206,19 @@ impl MasterKey {
         Self { id, key }
     }
 
-    /// The cipher of one place: the one-step key derivation of NIST SP 800-56C (a counter, the
+    /// The key of one context: the one-step key derivation of NIST SP 800-56C (a counter, the
     /// secret, then the context) over SHA-256.
-    fn cipher(&self, context: &[u8]) -> Aes256Gcm {
+    pub(crate) fn derive(&self, context: &[u8]) -> Zeroizing<[u8; KEY_BYTES]> {
         let mut hash = Sha256::new();
         hash.update(1_u32.to_be_bytes());
         hash.update(*self.key);
         hash.update(context);
-        let key: Zeroizing<[u8; KEY_BYTES]> = Zeroizing::new(hash.finalize().into());
+        Zeroizing::new(hash.finalize().into())
+    }
+
+    /// The cipher of one place.
+    fn cipher(&self, context: &[u8]) -> Aes256Gcm {
+        let key = self.derive(context);
         Aes256Gcm::new_from_slice(&*key).expect("SHA-256 gives the 32 bytes of an AES-256 key")
     }
 }

@@ -25,6 +25,14 @@ pub(super) fn skips_one_key(conn: &impl ConnectionTrait) -> bool {
     matches!(conn.get_database_backend(), DbBackend::Sqlite | DbBackend::Postgres)
 }
 
+/// What an insert was to write into `column` of a row that is there already.
+pub(super) fn inserted(conn: &impl ConnectionTrait, column: &'static str) -> Expr {
+    match conn.get_database_backend() {
+        DbBackend::Sqlite | DbBackend::Postgres => Expr::cust(format!("excluded.{column}")),
+        _ => Expr::cust(format!("VALUES({column})")),
+    }
+}
+
 /// The clock as an expression.
 pub(super) fn now(conn: &impl ConnectionTrait) -> Expr {
     Expr::cust(clock(conn.get_database_backend()))

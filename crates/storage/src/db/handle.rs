@@ -73,6 +73,11 @@ impl<'a> Handle<'a> {
         dialect::skips_one_key(&self.conn)
     }
 
+    /// What an insert was to write into `column` of a row that is there already.
+    pub(crate) fn inserted(&self, column: &'static str) -> Expr {
+        dialect::inserted(&self.conn, column)
+    }
+
     /// Judges the failure of `what`. A transaction in which anything failed is not committed.
     pub(crate) fn failed(&self, what: &'static str) -> impl FnOnce(DbErr) -> Error {
         let notes = self.notes;

@@ -11,7 +11,13 @@ pub(crate) struct Model {
     pub tenant_id: String,
     pub name: String,
     pub key_digest: String,
+    pub previous_digest: Option<String>,
+    pub previous_until: Option<i64>,
     pub scopes_json: String,
+    pub networks_json: Option<String>,
+    pub requests_per_second: Option<i64>,
+    pub expires_at: Option<i64>,
+    pub last_used_at: Option<i64>,
     pub created_at: i64,
     pub revoked_at: Option<i64>,
 }

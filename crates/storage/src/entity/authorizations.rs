@@ -21,6 +21,7 @@ pub(crate) struct Model {
     pub pre_auth_code_sealed: Vec<u8>,
     pub state: String,
     pub authorizer_appid: Option<String>,
+    pub errcode: Option<i64>,
     pub state_at: Option<i64>,
     pub created_at: i64,
     pub expires_at: i64,

@@ -13,6 +13,7 @@ pub(crate) struct Model {
     pub authorizer_appid: Option<String>,
     pub kind: String,
     pub occurred_at: i64,
+    pub detail_json: Option<String>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

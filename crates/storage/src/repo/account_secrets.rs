@@ -43,6 +43,20 @@ impl<A> AccountSecretRepo<'_, A> {
 }
 
 impl AccountSecretRepo<'_, Write> {
+    /// Erases the secret of this authorizer. Without one nothing happens.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Inconsistent`].
+    pub async fn system_erase(&self, id: &AuthorizerId) -> Result<()> {
+        let what = "erase an account's secret";
+        let row = Entity::find_by_id(id.as_str()).one(&self.at.conn).await;
+        let Some(row) = row.map_err(self.at.failed(what))? else { return Ok(()) };
+        let read = Reader { table: "account_secrets", key: &row.authorizer_id };
+        self.at.changed(Changed::AccountSecret(read.appid(&row.appid)?));
+        let erased = Entity::delete_by_id(id.as_str()).exec(&self.at.conn).await;
+        erased.map_err(self.at.failed(what)).map(drop)
+    }
+
     /// Adds a secret.
     ///
     /// # Errors

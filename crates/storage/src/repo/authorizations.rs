@@ -111,9 +111,19 @@ impl AuthorizationRepo<'_, Write> {
             .insert_new(
                 "add an authorization",
                 "authorization",
-                row(self.at.keys, scope, authorization),
+                row(self.at.keys, scope.tenant_id(), authorization),
             )
             .await
+    }
+
+    /// Adds an authorization of the tenant that the record names, for whoever follows a link that
+    /// was made for that tenant.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] when its id or link is taken; [`Error::Unavailable`].
+    pub async fn system_insert(&self, authorization: &Authorization) -> Result<()> {
+        let row = row(self.at.keys, &authorization.tenant_id, authorization);
+        self.at.insert_new("add an authorization", "authorization", row).await
     }
 
     /// Writes how far an authorization got.
@@ -125,10 +135,11 @@ impl AuthorizationRepo<'_, Write> {
         id: &AuthorizationId,
         state: &AuthorizationState,
     ) -> Result<()> {
-        let StateColumns { state, authorizer_appid, state_at } = state.into();
+        let StateColumns { state, authorizer_appid, errcode, state_at } = state.into();
         let updated = authorizations::Entity::update_many()
             .col_expr(Column::State, Expr::val(state))
             .col_expr(Column::AuthorizerAppid, Expr::val(authorizer_appid))
+            .col_expr(Column::Errcode, Expr::val(errcode))
             .col_expr(Column::StateAt, Expr::val(state_at))
             .filter(Column::Id.eq(id.as_str()))
             .exec(&self.at.conn)
@@ -188,37 +199,41 @@ impl AuthorizationRepo<'_, Write> {
 struct StateColumns {
     state: &'static str,
     authorizer_appid: Option<String>,
+    errcode: Option<i64>,
     state_at: Option<i64>,
 }
 
 impl From<&AuthorizationState> for StateColumns {
     fn from(state: &AuthorizationState) -> Self {
-        let (state, told) = match state {
-            AuthorizationState::Pending => ("pending", None),
+        let (state, appid, errcode, at) = match state {
+            AuthorizationState::Pending => ("pending", None, None, None),
             AuthorizationState::Finished { authorizer_appid, at } => {
-                ("finished", Some((authorizer_appid, at)))
+                ("finished", Some(authorizer_appid), None, Some(at))
             }
             AuthorizationState::OwnedElsewhere { authorizer_appid, at } => {
-                ("owned_elsewhere", Some((authorizer_appid, at)))
+                ("owned_elsewhere", Some(authorizer_appid), None, Some(at))
+            }
+            AuthorizationState::Refused { errcode, at } => {
+                ("refused", None, Some(*errcode), Some(at))
             }
         };
         Self {
             state,
-            authorizer_appid: told.map(|(appid, _)| appid.as_str().to_owned()),
-            state_at: told.map(|(_, at)| at.timestamp_millis()),
+            authorizer_appid: appid.map(ToString::to_string),
+            errcode,
+            state_at: at.map(Instant::timestamp_millis),
         }
     }
 }
 
 fn row(
     keys: &KeyRing,
-    scope: &TenantScope,
+    tenant_id: &TenantId,
     authorization: &Authorization,
 ) -> authorizations::Model {
     let a = authorization;
-    let StateColumns { state, authorizer_appid, state_at } = (&a.state).into();
-    let [component, tenant, id] =
-        [a.component_id.as_str(), scope.tenant_id().as_str(), a.id.as_str()];
+    let StateColumns { state, authorizer_appid, errcode, state_at } = (&a.state).into();
+    let [component, tenant, id] = [a.component_id.as_str(), tenant_id.as_str(), a.id.as_str()];
     authorizations::Model {
         id: id.to_owned(),
         tenant_id: tenant.to_owned(),
@@ -234,6 +249,7 @@ fn row(
         pre_auth_code_sealed: keys.seal_text(place(&[component, tenant, id]), &a.pre_auth_code),
         state: state.to_owned(),
         authorizer_appid,
+        errcode,
         state_at,
         created_at: a.created_at.timestamp_millis(),
         expires_at: a.expires_at.timestamp_millis(),
@@ -265,8 +281,11 @@ fn state(read: &Reader<'_>, row: &authorizations::Model) -> Result<Authorization
     if row.state == "pending" {
         return Ok(AuthorizationState::Pending);
     }
-    let authorizer_appid = read.appid(read.present(row.authorizer_appid.as_deref())?)?;
     let at = read.instant(read.present(row.state_at)?)?;
+    if row.state == "refused" {
+        return Ok(AuthorizationState::Refused { errcode: read.present(row.errcode)?, at });
+    }
+    let authorizer_appid = read.appid(read.present(row.authorizer_appid.as_deref())?)?;
     match row.state.as_str() {
         "finished" => Ok(AuthorizationState::Finished { authorizer_appid, at }),
         "owned_elsewhere" => Ok(AuthorizationState::OwnedElsewhere { authorizer_appid, at }),

@@ -1,33 +1,30 @@
 //! Authorizers: accounts that granted to a component, or are connected by their own secret.
 
+mod filter;
+mod row;
+
 use lingpai_model::{
     Appid, Instant,
-    authorizer::{Authorizer, AuthorizerState, Connection, Profile, ProfileKind},
+    authorizer::Authorizer,
     caller::TenantScope,
     id::{AuthorizerId, ComponentId, TenantId},
     page::{Page, PageRequest},
 };
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, sea_query::Expr,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
+    sea_query::Expr,
 };
-use serde::{Deserialize, Serialize};
 
-use super::{AuthorizerRepo, Reader, Write, numbers_json, page};
+pub use self::filter::{AuthorizerFilter, Claim, SystemAuthorizerFilter};
+use self::row::record;
+pub(crate) use self::row::row;
+use super::{AuthorizerRepo, Reader, Write, page};
 use crate::{
     cache::Changed,
-    entity::authorizers::{self, Column, Entity},
+    entity::authorizers::{Column, Entity},
     error::{Error, Result},
 };
-
-/// Which authorizers a list shows: those that match everything that is given.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AuthorizerFilter {
-    /// Those that granted to this component.
-    pub component_appid: Option<Appid>,
-    /// Those in this state, as [`AuthorizerState::as_str`] writes it.
-    pub state: Option<&'static str>,
-}
 
 impl<A> AuthorizerRepo<'_, A> {
     /// The tenant's authorizer with this appid. If it granted to several components, the one that
@@ -57,17 +54,54 @@ impl<A> AuthorizerRepo<'_, A> {
         filter: &AuthorizerFilter,
         request: &PageRequest,
     ) -> Result<Page<Authorizer>> {
-        let mut rows = Entity::find().filter(Column::TenantId.eq(scope.tenant_id().as_str()));
-        if let Some(component) = &filter.component_appid {
-            rows = rows.filter(Column::ComponentAppid.eq(component.as_str()));
-        }
-        if let Some(state) = filter.state {
-            rows = rows.filter(Column::State.eq(state));
-        }
-        let rows = page(rows, Column::Id, request).all(&self.at.conn).await;
-        let rows = rows.map_err(self.at.failed("list authorizers"))?;
-        let records = rows.iter().map(record).collect::<Result<_>>()?;
-        Ok(Page::cut(records, request, |authorizer| authorizer.id.as_str()))
+        let own = Entity::find().filter(Column::TenantId.eq(scope.tenant_id().as_str()));
+        self.page(own.filter(filter.condition()), request).await
+    }
+
+    /// The authorizers of all tenants and of none, the oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Inconsistent`].
+    pub async fn system_page(
+        &self,
+        filter: &SystemAuthorizerFilter,
+        request: &PageRequest,
+    ) -> Result<Page<Authorizer>> {
+        self.page(Entity::find().filter(filter.condition()), request).await
+    }
+
+    /// How many authorizers there are in each state, as
+    /// [`lingpai_model::authorizer::AuthorizerState::as_str`] writes it. States without any are left
+    /// out.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Inconsistent`].
+    pub async fn system_count_by_state(&self) -> Result<Vec<(String, u64)>> {
+        let counts: Vec<(String, i64)> = Entity::find()
+            .select_only()
+            .column(Column::State)
+            .column_as(Column::Id.count(), "authorizers")
+            .group_by(Column::State)
+            .order_by_asc(Column::State)
+            .into_tuple()
+            .all(&self.at.conn)
+            .await
+            .map_err(self.at.failed("count authorizers"))?;
+        let count = |(state, count): (String, i64)| {
+            let count =
+                Reader { table: "authorizers", key: &state }.parsed(u64::try_from(count))?;
+            Ok((state, count))
+        };
+        counts.into_iter().map(count).collect()
+    }
+
+    /// How many authorizers of all tenants and of none match `filter`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn system_count(&self, filter: &SystemAuthorizerFilter) -> Result<u64> {
+        let rows = Entity::find().filter(filter.condition());
+        rows.count(&self.at.conn).await.map_err(self.at.failed("count authorizers"))
     }
 
     /// The component's authorizer with this appid, whoever owns it.
@@ -137,6 +171,13 @@ impl<A> AuthorizerRepo<'_, A> {
         self.all("list authorizers that WeChat does not list", rows).await
     }
 
+    async fn page(&self, rows: Select<Entity>, request: &PageRequest) -> Result<Page<Authorizer>> {
+        let rows = page(rows, Column::Id, request).all(&self.at.conn).await;
+        let rows = rows.map_err(self.at.failed("list authorizers"))?;
+        let records = rows.iter().map(record).collect::<Result<_>>()?;
+        Ok(Page::cut(records, request, |authorizer| authorizer.id.as_str()))
+    }
+
     async fn all(&self, what: &'static str, rows: Select<Entity>) -> Result<Vec<Authorizer>> {
         let rows = rows.all(&self.at.conn).await.map_err(self.at.failed(what))?;
         rows.iter().map(record).collect()
@@ -166,6 +207,17 @@ impl AuthorizerRepo<'_, Write> {
             .one(&self.at.conn)
             .await
             .map_err(self.at.failed("lock an authorizer"))?;
+        row.as_ref().map(record).transpose()
+    }
+
+    /// The authorizer with this id, whoever owns it, which nobody else changes until this transaction
+    /// ends. SQLite has one writer anyway.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Inconsistent`].
+    pub async fn system_lock_by_id(&self, id: &AuthorizerId) -> Result<Option<Authorizer>> {
+        let row = Entity::find_by_id(id.as_str()).lock_exclusive().one(&self.at.conn).await;
+        let row = row.map_err(self.at.failed("lock an authorizer"))?;
         row.as_ref().map(record).transpose()
     }
 
@@ -244,125 +296,5 @@ impl AuthorizerRepo<'_, Write> {
         if let Some(tenant) = owner {
             self.at.changed(Changed::Authorizer(tenant.clone(), appid.clone()));
         }
-    }
-}
-
-/// A profile as its column keeps it.
-#[derive(Serialize, Deserialize)]
-struct ProfileJson {
-    kind: Option<String>,
-    nick_name: Option<String>,
-    user_name: Option<String>,
-    principal_name: Option<String>,
-    alias: Option<String>,
-    signature: Option<String>,
-    head_img: Option<String>,
-    qrcode_url: Option<String>,
-    service_type: Option<i64>,
-    verify_type: Option<i64>,
-}
-
-impl From<&Profile> for ProfileJson {
-    fn from(profile: &Profile) -> Self {
-        let p = profile.clone();
-        Self {
-            kind: p.kind.map(|kind| kind.as_str().to_owned()),
-            nick_name: p.nick_name,
-            user_name: p.user_name,
-            principal_name: p.principal_name,
-            alias: p.alias,
-            signature: p.signature,
-            head_img: p.head_img,
-            qrcode_url: p.qrcode_url,
-            service_type: p.service_type,
-            verify_type: p.verify_type,
-        }
-    }
-}
-
-impl From<ProfileJson> for Profile {
-    fn from(json: ProfileJson) -> Self {
-        Self {
-            kind: json.kind.as_deref().and_then(ProfileKind::parse),
-            nick_name: json.nick_name,
-            user_name: json.user_name,
-            principal_name: json.principal_name,
-            alias: json.alias,
-            signature: json.signature,
-            head_img: json.head_img,
-            qrcode_url: json.qrcode_url,
-            service_type: json.service_type,
-            verify_type: json.verify_type,
-        }
-    }
-}
-
-/// The row of an authorizer.
-pub(crate) fn row(authorizer: &Authorizer) -> authorizers::Model {
-    let state_at = match &authorizer.state {
-        AuthorizerState::Active => None,
-        AuthorizerState::NeedsReauthorization { since: at } | AuthorizerState::Revoked { at } => {
-            Some(at.timestamp_millis())
-        }
-    };
-    let profile = ProfileJson::from(&authorizer.profile);
-    authorizers::Model {
-        id: authorizer.id.as_str().to_owned(),
-        connection: authorizer.connection.as_str().to_owned(),
-        component_id: authorizer.connection.component_id().map(ToString::to_string),
-        component_appid: authorizer.connection.component_appid().map(ToString::to_string),
-        tenant_id: authorizer.tenant_id.as_ref().map(|tenant| tenant.as_str().to_owned()),
-        appid: authorizer.appid.as_str().to_owned(),
-        state: authorizer.state.as_str().to_owned(),
-        state_at,
-        generation: authorizer.generation,
-        granted_at: authorizer.granted_at.timestamp_millis(),
-        listed_at: None,
-        profile_json: serde_json::to_string(&profile).expect("texts and numbers are always JSON"),
-        func_info_json: numbers_json(&authorizer.func_info),
-        created_at: authorizer.created_at.timestamp_millis(),
-        updated_at: authorizer.updated_at.timestamp_millis(),
-    }
-}
-
-fn record(row: &authorizers::Model) -> Result<Authorizer> {
-    let read = Reader { table: "authorizers", key: &row.id };
-    let profile: ProfileJson = read.json(&row.profile_json)?;
-    let tenant_id = row.tenant_id.as_deref().map(TenantId::parse).transpose();
-    Ok(Authorizer {
-        id: read.parsed(AuthorizerId::parse(&row.id))?,
-        connection: connection(&read, row)?,
-        tenant_id: read.parsed(tenant_id)?,
-        appid: read.appid(&row.appid)?,
-        state: state(&read, row)?,
-        generation: row.generation,
-        granted_at: read.instant(row.granted_at)?,
-        profile: profile.into(),
-        func_info: read.json(&row.func_info_json)?,
-        created_at: read.instant(row.created_at)?,
-        updated_at: read.instant(row.updated_at)?,
-    })
-}
-
-fn connection(read: &Reader<'_>, row: &authorizers::Model) -> Result<Connection> {
-    match (row.connection.as_str(), &row.component_id, &row.component_appid) {
-        ("component", Some(id), Some(appid)) => Ok(Connection::Component {
-            id: read.parsed(ComponentId::parse(id))?,
-            appid: read.appid(appid)?,
-        }),
-        ("secret", None, None) => Ok(Connection::Secret),
-        _ => Err(read.fault()),
-    }
-}
-
-fn state(read: &Reader<'_>, row: &authorizers::Model) -> Result<AuthorizerState> {
-    let at = read.instant_if_any(row.state_at)?;
-    match row.state.as_str() {
-        "active" => Ok(AuthorizerState::Active),
-        "needs_reauthorization" => {
-            Ok(AuthorizerState::NeedsReauthorization { since: read.present(at)? })
-        }
-        "revoked" => Ok(AuthorizerState::Revoked { at: read.present(at)? }),
-        _ => Err(read.fault()),
     }
 }

@@ -7,8 +7,8 @@ use lingpai_model::{
     page::{Page, PageRequest},
 };
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, UpdateMany,
-    sea_query::Expr,
+    ActiveModelTrait as _, ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, UpdateMany, sea_query::Expr,
 };
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +105,45 @@ impl ComponentRepo<'_, Write> {
         self.at.insert_new("add a component", "component", row(self.at.keys, component)).await
     }
 
+    /// The component with this appid, which nobody else changes until this transaction ends. SQLite has
+    /// one writer anyway.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
+    pub async fn lock(&self, appid: &Appid) -> Result<Option<Component>> {
+        let row = components::Entity::find().filter(Column::Appid.eq(appid.as_str()));
+        let row = row.lock_exclusive().one(&self.at.conn).await;
+        let row = row.map_err(self.at.failed("lock a component"))?;
+        row.map(|row| record(&self.at, row)).transpose()
+    }
+
+    /// Writes what an operator can change of a component: its name and its secrets.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Unavailable`].
+    pub async fn update(&self, component: &Component) -> Result<()> {
+        self.at.changed(Changed::Component(component.appid.clone()));
+        let mut changed = row(self.at.keys, component).into_active_model().reset_all();
+        let fixed = [
+            Column::Id,
+            Column::Appid,
+            Column::TicketAskedAt,
+            Column::TicketLateSince,
+            Column::ReconciledAt,
+            Column::ReconciliationJson,
+            Column::CreatedAt,
+        ];
+        for column in fixed {
+            changed.not_set(column);
+        }
+        let update = components::Entity::update_many().set(changed);
+        if self.note(&component.id, "update a component", update).await? {
+            Ok(())
+        } else {
+            Err(Error::not_found("component", &component.id))
+        }
+    }
+
     /// Notes at `at` that WeChat is being asked for tickets, and since when they are late, if they
     /// are. `false` when somebody else has noted that since `seen` was read.
     ///
@@ -126,7 +165,7 @@ impl ComponentRepo<'_, Write> {
             .col_expr(Column::TicketAskedAt, Expr::val(at.timestamp_millis()))
             .col_expr(Column::TicketLateSince, Expr::val(late_since))
             .filter(Condition::all().add(as_seen));
-        self.update(id, "note that tickets are late", update).await
+        self.note(id, "note that tickets are late", update).await
     }
 
     /// Notes that tickets come again.
@@ -137,7 +176,7 @@ impl ComponentRepo<'_, Write> {
         let update = components::Entity::update_many()
             .col_expr(Column::TicketAskedAt, Expr::val(None::<i64>))
             .col_expr(Column::TicketLateSince, Expr::val(None::<i64>));
-        self.update(id, "note that tickets come again", update).await.map(drop)
+        self.note(id, "note that tickets come again", update).await.map(drop)
     }
 
     /// Notes a reconciliation that went to its end.
@@ -154,10 +193,10 @@ impl ComponentRepo<'_, Write> {
         let update = components::Entity::update_many()
             .col_expr(Column::ReconciledAt, Expr::val(reconciliation.at.timestamp_millis()))
             .col_expr(Column::ReconciliationJson, Expr::val(json));
-        self.update(id, "note a reconciliation", update).await.map(drop)
+        self.note(id, "note a reconciliation", update).await.map(drop)
     }
 
-    async fn update(
+    async fn note(
         &self,
         id: &ComponentId,
         what: &'static str,
@@ -195,17 +234,24 @@ impl ReconciliationJson {
 fn row(keys: &KeyRing, component: &Component) -> components::Model {
     let id = component.id.as_str();
     let seal = |column, secret| keys.seal_text(place(column, &[id]), secret);
+    let previous = component.previous_push_token.as_ref();
     components::Model {
         id: id.to_owned(),
         appid: component.appid.as_str().to_owned(),
         name: text(&component.name),
         appsecret_sealed: seal("appsecret_sealed", &component.appsecret),
         push_token_sealed: seal("push_token_sealed", &component.push_token),
+        previous_push_token_sealed: previous
+            .map(|(token, _)| seal("previous_push_token_sealed", token)),
+        previous_push_token_until: previous.map(|(_, until)| until.timestamp_millis()),
         encoding_aes_key_sealed: seal("encoding_aes_key_sealed", &component.encoding_aes_key),
         previous_encoding_aes_key_sealed: component
             .previous_encoding_aes_key
             .as_ref()
             .map(|key| seal("previous_encoding_aes_key_sealed", key)),
+        encoding_aes_key_changed_at: component
+            .encoding_aes_key_changed_at
+            .map(|at| at.timestamp_millis()),
         ticket_asked_at: None,
         ticket_late_since: None,
         reconciled_at: None,
@@ -223,12 +269,21 @@ fn record(at: &Handle<'_>, row: components::Model) -> Result<Component> {
         appid: read.appid(&row.appid)?,
         appsecret: open("appsecret_sealed", &row.appsecret_sealed)?,
         push_token: open("push_token_sealed", &row.push_token_sealed)?,
+        previous_push_token: match (&row.previous_push_token_sealed, row.previous_push_token_until)
+        {
+            (None, None) => None,
+            (Some(sealed), Some(until)) => {
+                Some((open("previous_push_token_sealed", sealed)?, read.instant(until)?))
+            }
+            _ => return Err(read.fault()),
+        },
         encoding_aes_key: open("encoding_aes_key_sealed", &row.encoding_aes_key_sealed)?,
         previous_encoding_aes_key: row
             .previous_encoding_aes_key_sealed
             .as_deref()
             .map(|sealed| open("previous_encoding_aes_key_sealed", sealed))
             .transpose()?,
+        encoding_aes_key_changed_at: read.instant_if_any(row.encoding_aes_key_changed_at)?,
         created_at: read.instant(row.created_at)?,
         updated_at: read.instant(row.updated_at)?,
         name: row.name,

@@ -18,6 +18,7 @@ impl EventRepo<'_, Write> {
             authorizer_appid: event.authorizer_appid.as_ref().map(ToString::to_string),
             kind: event.kind.as_str().to_owned(),
             occurred_at: event.occurred_at.timestamp_millis(),
+            detail_json: event.detail.as_ref().map(ToString::to_string),
         };
         self.at.insert_new("append an event", "event", row).await
     }

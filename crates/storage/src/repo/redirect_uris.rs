@@ -1,7 +1,7 @@
 //! Redirect URIs: where a tenant's administrators and fans may be sent. Found by digest, since no
 //! database indexes text of that length alike.
 
-use lingpai_model::{Instant, caller::TenantScope, digest::Digest};
+use lingpai_model::{Instant, caller::TenantScope, digest::Digest, id::TenantId};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 
 use super::{RedirectUriRepo, Write};
@@ -16,7 +16,15 @@ impl<A> RedirectUriRepo<'_, A> {
     /// # Errors
     /// [`crate::Error::Unavailable`].
     pub async fn contains(&self, scope: &TenantScope, uri: &str) -> Result<bool> {
-        let key = (scope.tenant_id().to_string(), digest(uri));
+        self.system_contains(scope.tenant_id(), uri).await
+    }
+
+    /// As [`RedirectUriRepo::contains`], of the tenant whose link somebody follows.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`].
+    pub async fn system_contains(&self, tenant: &TenantId, uri: &str) -> Result<bool> {
+        let key = (tenant.to_string(), digest(uri));
         let row = Entity::find_by_id(key).one(&self.at.conn).await;
         Ok(row.map_err(self.at.failed("look for a redirect URI"))?.is_some())
     }
@@ -49,6 +57,17 @@ impl RedirectUriRepo<'_, Write> {
             created_at: at.timestamp_millis(),
         };
         self.at.insert_once("keep a redirect URI", row).await.map(drop)
+    }
+
+    /// Removes an address. `false` when the tenant had not registered it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`].
+    pub async fn delete(&self, scope: &TenantScope, uri: &str) -> Result<bool> {
+        let key = (scope.tenant_id().to_string(), digest(uri));
+        let deleted = Entity::delete_by_id(key).exec(&self.at.conn).await;
+        let deleted = deleted.map_err(self.at.failed("remove a redirect URI"))?;
+        Ok(deleted.rows_affected == 1)
     }
 }
 

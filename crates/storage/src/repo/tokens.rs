@@ -14,7 +14,8 @@ use lingpai_model::{
 };
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, ExprTrait as _,
-    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, UpdateMany,
+    IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    UpdateMany,
     sea_query::{Expr, LockBehavior, LockType, OnConflict},
 };
 
@@ -78,6 +79,18 @@ impl<A> TokenRepo<'_, A> {
             .await
             .map_err(self.at.failed("list tokens"))?;
         rows.iter().map(|row| record(&self.at, row)).collect()
+    }
+
+    /// How many tokens of any kind were to be looked at before `before` and were not.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn count_overdue(&self, before: Instant) -> Result<u64> {
+        let overdue = Column::DueAt.lt(before.timestamp_millis());
+        // The index begins with the kind.
+        let kinds = Column::Kind.is_in(TokenKind::ALL.map(TokenKind::as_str));
+        let rows = Entity::find().filter(kinds).filter(overdue);
+        rows.count(&self.at.conn).await.map_err(self.at.failed("count overdue tokens"))
     }
 }
 
@@ -262,6 +275,24 @@ impl TokenRepo<'_, Write> {
             .col_expr(Column::DueAt, Expr::val(due_at.timestamp_millis()))
             .col_expr(Column::DueCause, Expr::val(cause.map(RefreshCause::as_str)));
         self.touch(key, "say when a token is due", update).await.map(drop)
+    }
+
+    /// As [`TokenRepo::set_due`], because what it is refreshed with has changed: whoever is refreshing
+    /// it with what was before is fenced off, and the next may begin at once.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn refresh_anew(
+        &self,
+        key: &TokenKey,
+        due_at: Instant,
+        cause: RefreshCause,
+    ) -> Result<()> {
+        let update = Entity::update_many()
+            .col_expr(Column::DueAt, Expr::val(due_at.timestamp_millis()))
+            .col_expr(Column::DueCause, Expr::val(cause.as_str()))
+            .col_expr(Column::LeasedUntil, Expr::val(0_i64));
+        self.update(key, "have a token refreshed anew", update).await.map(drop)
     }
 
     /// Erases the token with everything it was refreshed with.

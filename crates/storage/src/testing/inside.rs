@@ -138,6 +138,7 @@ fn event(row: &events::Model) -> Event {
         authorizer_appid: appid(&row.authorizer_appid).transpose().expect("an appid"),
         kind: kind.expect("a kind of ours"),
         occurred_at: Instant::from_timestamp_millis(row.occurred_at).expect("an instant"),
+        detail: row.detail_json.as_deref().map(|json| json.parse().expect("JSON")),
         id: EventId::parse(&row.id).expect("an id of ours"),
     }
 }

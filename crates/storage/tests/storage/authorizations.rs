@@ -52,6 +52,7 @@ async fn every_state_reads_back() {
         let states = [
             AuthorizationState::Finished { authorizer_appid: app("wxA"), at: at(3) },
             AuthorizationState::OwnedElsewhere { authorizer_appid: app("wxB"), at: at(4) },
+            AuthorizationState::Refused { errcode: 61028, at: at(5) },
             AuthorizationState::Pending,
         ];
         for state in states {

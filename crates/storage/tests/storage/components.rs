@@ -36,6 +36,51 @@ async fn a_component_reads_back_with_both_its_keys() {
     .await;
 }
 
+#[tokio::test]
+async fn what_an_operator_changes_of_a_component_reads_back_and_the_rest_stays() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let [old, other] =
+            [world.stored_component(&db, "wxC").await, world.stored_component(&db, "wxD").await];
+        assert!(db.cached_component(&old.appid).await.unwrap().is_some());
+        let seen = ComponentWatch::default();
+        assert!(ask_for_ticket(&db, &seen, 3, Some(1)).await);
+
+        let tx = db.begin().await.unwrap();
+        let mut changed = tx.components().lock(&old.appid).await.unwrap().expect("it is stored");
+        assert!(tx.components().lock(&app("wxU")).await.unwrap().is_none());
+        changed.name = "改名".to_owned();
+        changed.appsecret = Secret::from("canary new appsecret");
+        changed.previous_push_token = Some((changed.push_token, at(99)));
+        changed.push_token = Secret::from("canary new push token");
+        changed.previous_encoding_aes_key = Some(changed.encoding_aes_key);
+        changed.encoding_aes_key = Secret::from("canary new key");
+        changed.created_at = at(7);
+        changed.updated_at = at(8);
+        tx.components().update(&changed).await.unwrap();
+        tx.commit().await.unwrap();
+
+        let read = db.cached_component(&old.appid).await.unwrap().unwrap();
+        assert_eq!((read.name.as_str(), read.created_at, read.updated_at), ("改名", at(0), at(8)));
+        assert_eq!(read.appsecret.expose(), "canary new appsecret");
+        assert_eq!(read.push_token.expose(), "canary new push token");
+        let (previous, until) = read.previous_push_token.as_ref().expect("it still counts");
+        assert_eq!((previous.expose().as_str(), *until), ("canary push token", at(99)));
+        assert_eq!(read.encoding_aes_key.expose(), "canary new key");
+        assert_eq!(read.previous_encoding_aes_key, Some(Secret::from("canary key")));
+        let watch = db.components().watch(&old.id).await.unwrap();
+        assert_eq!(watch.ticket_late_since, Some(at(1)), "nobody asked about that");
+        let beside = db.components().get(&other.id).await.unwrap();
+        assert_eq!(beside.appsecret, other.appsecret);
+        assert_eq!(beside.previous_push_token, None);
+
+        let tx = db.begin().await.unwrap();
+        let unknown = tx.components().update(&world.component("wxU")).await.unwrap_err();
+        assert!(matches!(unknown, Error::NotFound { .. }));
+    })
+    .await;
+}
+
 async fn ask_for_ticket(
     db: &Db,
     seen: &ComponentWatch,

@@ -22,7 +22,8 @@ const OLD_EVENTS: &str = "SELECT id, tenant_id, component_appid, authorizer_appi
 const TOKENS: &str = "SELECT owner_id, kind, generation, due_at, failures, leased_until, \
      lease_epoch FROM tokens ORDER BY owner_id";
 
-async fn read(raw: &DatabaseConnection, sql: &str) -> Vec<JsonValue> {
+/// The rows that `sql` selects, as JSON.
+pub(crate) async fn read(raw: &DatabaseConnection, sql: &str) -> Vec<JsonValue> {
     let statement = Statement::from_string(raw.get_database_backend(), sql);
     JsonValue::find_by_statement(statement).all(raw).await.unwrap()
 }
@@ -38,7 +39,12 @@ async fn try_write(
     raw.execute(&insert).await.map(|_| ())
 }
 
-async fn write(raw: &DatabaseConnection, table: &'static str, row: &[(&'static str, Value)]) {
+/// Inserts a row.
+pub(crate) async fn write(
+    raw: &DatabaseConnection,
+    table: &'static str,
+    row: &[(&'static str, Value)],
+) {
     try_write(raw, table, row).await.unwrap();
 }
 
@@ -167,26 +173,27 @@ async fn old(backend: &Backend) -> (TestDb, DatabaseConnection, [Vec<JsonValue>;
     (test, raw, rows)
 }
 
-async fn close(test: TestDb, raw: DatabaseConnection) {
+/// Closes the connection and removes the database.
+pub(crate) async fn close(test: TestDb, raw: DatabaseConnection) {
     raw.close().await.unwrap();
     test.remove().await;
 }
 
 /// Makes the database forget that it took the step whose name ends in `step`.
-async fn forget(raw: &DatabaseConnection, step: &str) {
+pub(crate) async fn forget(raw: &DatabaseConnection, step: &str) {
     let sql = format!("DELETE FROM seaql_migrations WHERE version LIKE '%{step}'");
     assert_eq!(raw.execute_unprepared(&sql).await.unwrap().rows_affected(), 1, "{step}");
 }
 
 /// Makes the database believe that it took the step whose name ends in `step`.
-async fn note(raw: &DatabaseConnection, step: &str) {
+pub(crate) async fn note(raw: &DatabaseConnection, step: &str) {
     let name = Migrator::migrations()[number(step) as usize - 1].name().to_owned();
     let row = [("version", Value::from(name)), ("applied_at", 0_i64.into())];
     write(raw, "seaql_migrations", &row).await;
 }
 
 /// The number of the step whose name ends in `step`, counted from one.
-fn number(step: &str) -> u32 {
+pub(crate) fn number(step: &str) -> u32 {
     let steps = Migrator::migrations();
     let place = steps.iter().position(|known| known.name().ends_with(step)).unwrap();
     u32::try_from(place + 1).unwrap()

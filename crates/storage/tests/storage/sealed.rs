@@ -3,6 +3,7 @@
 use lingpai_model::{
     Instant, Secret,
     authorizer::AccountSecret,
+    component::Component,
     push::PushState,
     token::{KeptToken, TokenKey},
 };
@@ -114,6 +115,9 @@ async fn no_secret_stands_in_the_database_in_clear() {
     let component = world.stored_component(db, "wxC").await;
     let tenant = world.stored_tenant(db).await;
     let tx = db.begin().await.unwrap();
+    let previous_push_token = Some((Secret::from("canary old push token"), Instant::UNIX_EPOCH));
+    let rotated = Component { previous_push_token, ..component.clone() };
+    tx.components().update(&rotated).await.unwrap();
     let scope = crate::world::scope(&tenant);
     tx.authorizations().insert(&scope, &world.authorization(&component, &tenant)).await.unwrap();
     let key = TokenKey::Component(component.id.clone());

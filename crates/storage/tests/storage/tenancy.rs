@@ -2,10 +2,8 @@
 
 use lingpai_model::{
     clock::Entropy,
-    digest::Digest,
     event::{Event, EventKind},
-    id::{ApiKeyId, AuthorizationId, OperatorId, TenantId},
-    operator::Operator,
+    id::{ApiKeyId, AuthorizationId, TenantId},
     page::PageRequest,
 };
 use lingpai_storage::{
@@ -13,6 +11,7 @@ use lingpai_storage::{
     testing::{kept_events, on_each_database, on_each_test_db},
 };
 use sea_orm::ConnectionTrait as _;
+use serde_json::json;
 
 use crate::world::{World, app, at, raw, scope};
 
@@ -158,7 +157,7 @@ async fn authorizers_are_listed_by_component_and_state() {
         tx.commit().await.unwrap();
 
         let list = async |component_appid, state| {
-            let filter = AuthorizerFilter { component_appid, state };
+            let filter = AuthorizerFilter { component_appid, state, ..AuthorizerFilter::default() };
             let all = PageRequest::first();
             let page = db.authorizers().list(&scope(&tenant), &filter, &all).await.unwrap();
             page.items.into_iter().map(|authorizer| authorizer.appid).collect::<Vec<_>>()
@@ -221,13 +220,7 @@ async fn what_is_not_there_is_told_so() {
 #[tokio::test]
 async fn an_operator_is_added_once_and_found() {
     on_each_database(|db| async move {
-        let operator = Operator {
-            id: OperatorId::new(at(0), &Entropy::seeded(1)),
-            name: "night shift".to_owned(),
-            key_digest: Digest::of(&[b"key"]),
-            created_at: at(0),
-            revoked_at: None,
-        };
+        let operator = World::new().operator();
         let tx = db.begin().await.unwrap();
         tx.operators().insert(&operator).await.unwrap();
         let twice = tx.operators().insert(&operator).await.unwrap_err();
@@ -267,6 +260,7 @@ async fn an_event_of_no_tenant_is_in_the_operators_stream() {
             tenant_id: None,
             authorizer_appid: None,
             kind: EventKind::TicketLate,
+            detail: Some(json!({ "path": "/cgi-bin/菜单", "errcode": 45009 })),
             ..world.event(&tenant, 2)
         };
         let tx = db.begin().await.unwrap();

@@ -9,6 +9,7 @@ use chrono::{DateTime, Duration};
 use lingpai_model::{
     Appid, Instant, Secret,
     api_key::{ApiKey, Scopes},
+    audit::{Act, Action, AuditEntry},
     authorization::{AccountKind, Authorization, AuthorizationState},
     authorizer::{AccountSecret, Authorizer, AuthorizerState, Connection, Profile, TokenApi},
     caller::TenantScope,
@@ -17,10 +18,12 @@ use lingpai_model::{
     digest::Digest,
     event::{Event, EventKind},
     id::{
-        ApiKeyId, AuthorizationId, AuthorizerId, ComponentId, EventId, PushId, TenantId, WebTokenId,
+        ApiKeyId, AuthorizationId, AuthorizerId, ComponentId, EventId, OperatorId, PushId,
+        TenantId, WebTokenId,
     },
+    operator::Operator,
     push::{Disposition, NewMessage, NewPush},
-    tenant::Tenant,
+    tenant::{Tenant, TenantLimits},
     token::{AccessToken, KeptToken, TokenKey},
     web_token::{WebGrant, WebTokenOwner},
 };
@@ -43,7 +46,14 @@ impl World {
 
     pub(crate) fn tenant(&self) -> Tenant {
         let id = TenantId::new(self.now(), &self.0);
-        Tenant { id, name: "小店 🍜".to_owned(), created_at: at(0) }
+        Tenant {
+            id,
+            name: "小店 🍜".to_owned(),
+            logo_url: None,
+            limits: TenantLimits::default(),
+            created_at: at(0),
+            updated_at: at(0),
+        }
     }
 
     pub(crate) fn component(&self, appid: &str) -> Component {
@@ -53,8 +63,10 @@ impl World {
             name: "平台".to_owned(),
             appsecret: Secret::from("canary appsecret"),
             push_token: Secret::from("canary push token"),
+            previous_push_token: None,
             encoding_aes_key: Secret::from("canary key"),
             previous_encoding_aes_key: None,
+            encoding_aes_key_changed_at: None,
             created_at: at(0),
             updated_at: at(0),
         }
@@ -66,10 +78,30 @@ impl World {
             tenant_id: tenant.id.clone(),
             name: "ci".to_owned(),
             key_digest: Digest::of(&[b"k"]),
+            previous: None,
             scopes: Scopes::all(),
+            networks: Vec::new(),
+            requests_per_second: None,
+            expires_at: None,
+            last_used_at: None,
             created_at: at(0),
             revoked_at: None,
         }
+    }
+
+    pub(crate) fn operator(&self) -> Operator {
+        Operator {
+            id: OperatorId::new(self.now(), &self.0),
+            name: "night shift".to_owned(),
+            key_digest: Digest::of(&[b"key"]),
+            created_at: at(0),
+            revoked_at: None,
+        }
+    }
+
+    /// The entry of an act, a little later each time.
+    pub(crate) fn entry(&self, act: &Act, action: Action, subject: &str) -> AuditEntry {
+        AuditEntry::of(act, action, subject, (self.now(), &self.0))
     }
 
     pub(crate) fn authorizer(
@@ -85,6 +117,8 @@ impl World {
                 appid: component.appid.clone(),
             },
             tenant_id: tenant.map(|tenant| tenant.id.clone()),
+            refused_at: None,
+            released_at: None,
             appid: app(appid),
             state: AuthorizerState::Active,
             generation: 1,
@@ -181,6 +215,7 @@ impl World {
             authorizer_appid: Some(app("wxA")),
             kind: EventKind::Authorized,
             occurred_at: at(second),
+            detail: None,
         }
     }
 
@@ -200,6 +235,24 @@ impl World {
         tx.tenants().insert(&tenant).await.unwrap();
         tx.commit().await.unwrap();
         tenant
+    }
+
+    /// A key of the tenant that is stored.
+    pub(crate) async fn stored_api_key(&self, db: &Db, tenant: &Tenant) -> ApiKey {
+        let key = self.api_key(tenant);
+        let tx = db.begin().await.unwrap();
+        tx.api_keys().insert(&key).await.unwrap();
+        tx.commit().await.unwrap();
+        key
+    }
+
+    /// An operator that is stored.
+    pub(crate) async fn stored_operator(&self, db: &Db) -> Operator {
+        let operator = self.operator();
+        let tx = db.begin().await.unwrap();
+        tx.operators().insert(&operator).await.unwrap();
+        tx.commit().await.unwrap();
+        operator
     }
 
     /// An authorizer that is stored.

@@ -1,0 +1,26 @@
+//! When each component's 消息加解密Key was last changed.
+
+use sea_orm_migration::{
+    MigrationTrait, SchemaManager,
+    async_trait::async_trait,
+    sea_orm::{DbErr, DeriveMigrationName},
+};
+
+use crate::schema::Schema;
+
+const TABLE: &str = "components";
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let schema = Schema::of(manager).await?;
+        schema.add_column(TABLE, schema.instant("encoding_aes_key_changed_at")).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        Schema::of(manager).await?.drop_column(TABLE, "encoding_aes_key_changed_at").await
+    }
+}
