@@ -1,14 +1,19 @@
-use lingpai_model::{caller::TenantScope, clock::SharedClock};
+use lingpai_model::{
+    audit::Action,
+    caller::{Caller, TenantScope},
+    clock::{Entropy, SharedClock},
+};
 use lingpai_storage::Db;
 use url::Url;
 
-use crate::{Error, Result};
+use crate::{Error, Result, audit};
 
 /// Keeps where a tenant's administrators and fans may be sent: exact addresses, nothing else.
 #[derive(Debug, Clone)]
 pub struct RedirectUris {
     db: Db,
     clock: SharedClock,
+    entropy: Entropy,
 }
 
 /// How many addresses a tenant can register.
@@ -20,21 +25,42 @@ const MAX_LEN: usize = 512;
 impl RedirectUris {
     /// A service on `db`.
     #[must_use]
-    pub fn new(db: Db, clock: SharedClock) -> Self {
-        Self { db, clock }
+    pub fn new(db: Db, clock: SharedClock, entropy: Entropy) -> Self {
+        Self { db, clock, entropy }
     }
 
     /// Registers an address. One that is registered already stays.
     ///
     /// # Errors
     /// [`Error::BadRedirectUri`] when nobody should be sent there.
-    pub async fn register(&self, scope: &TenantScope, uri: &str) -> Result<()> {
+    pub async fn register(&self, caller: &Caller, uri: &str) -> Result<()> {
         check(uri).map_err(|reason| Error::BadRedirectUri { reason })?;
+        let (scope, now) = (&caller.scope, self.clock.now());
         let tx = self.db.begin().await?;
-        if tx.redirect_uris().list(scope).await?.len() >= MAX_COUNT {
+        let registered = tx.redirect_uris().list(scope).await?;
+        if registered.iter().any(|known| known == uri) {
+            return Ok(());
+        }
+        if registered.len() >= MAX_COUNT {
             return Err(Error::BadRedirectUri { reason: "a tenant registers at most 100" });
         }
-        tx.redirect_uris().insert(scope, uri, self.clock.now()).await?;
+        tx.redirect_uris().insert(scope, uri, now).await?;
+        let done = (Action::RedirectUriRegistered, uri);
+        audit::append(&tx, &caller.act(), done, (now, &self.entropy)).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Removes an address: from now on nobody is sent there.
+    ///
+    /// # Errors
+    /// [`Error::RedirectUriNotFound`] when the tenant has not registered it.
+    pub async fn remove(&self, caller: &Caller, uri: &str) -> Result<()> {
+        let tx = self.db.begin().await?;
+        if !tx.redirect_uris().delete(&caller.scope, uri).await? {
+            return Err(Error::RedirectUriNotFound);
+        }
+        let done = (Action::RedirectUriRemoved, uri);
+        audit::append(&tx, &caller.act(), done, (self.clock.now(), &self.entropy)).await?;
         Ok(tx.commit().await?)
     }
 
@@ -60,10 +86,18 @@ fn check(uri: &str) -> std::result::Result<(), &'static str> {
     if url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
         return Err("a redirect URI has no fragment and no user name");
     }
-    match (url.scheme(), url.host_str()) {
-        ("https", Some(_)) | ("http", Some("localhost" | "127.0.0.1" | "[::1]")) => Ok(()),
-        _ => Err("a redirect URI begins with https://, or with http:// on localhost"),
+    if !is_safe_origin(&url) {
+        return Err("a redirect URI begins with https://, or with http:// on localhost");
     }
+    Ok(())
+}
+
+/// Whether nobody between a browser and this address can read or change what is there.
+pub(crate) fn is_safe_origin(url: &Url) -> bool {
+    matches!(
+        (url.scheme(), url.host_str()),
+        ("https", Some(_)) | ("http", Some("localhost" | "127.0.0.1" | "[::1]"))
+    )
 }
 
 #[cfg(test)]
