@@ -5,8 +5,9 @@ use std::{fmt, panic::resume_unwind};
 use lingpai_component_token::KeeperBase;
 use lingpai_model::{
     Appid, Secret,
+    audit::{Action, AuditEntry},
     authorizer::{AccountSecret, Authorizer, AuthorizerState, Connection, Profile, TokenApi},
-    caller::TenantScope,
+    caller::{Caller, TenantScope},
     event::EventKind,
     id::{AuthorizerId, TenantId},
     token::{AccessToken, KeptToken, Refresh, RefreshCause},
@@ -63,15 +64,16 @@ impl Accounts {
     /// # Errors
     /// [`Error::BadEncodingAesKey`]; [`Error::Component`] when WeChat does not take the secret or the
     /// account was tried too often; [`Error::AccountElsewhere`] when somebody else has connected it.
-    pub async fn connect(&self, scope: &TenantScope, new: NewAccount) -> Result<Authorizer> {
+    pub async fn connect(&self, caller: &Caller, new: NewAccount) -> Result<Authorizer> {
         if let Some((_, key)) = &new.push_keys {
             EncodingAesKey::parse(key.expose()).map_err(Error::BadEncodingAesKey)?;
         }
-        let tried = Tried { tenant_id: scope.tenant_id().clone(), appid: new.appid.clone() };
+        let tenant_id = caller.scope.tenant_id().clone();
+        let tried = Tried { tenant_id, appid: new.appid.clone() };
         self.base.ceiling.pass(&tried).await?;
         // A caller that hangs up must not lose a token that voids the one before.
-        let (accounts, scope) = (self.clone(), scope.clone());
-        let connecting = self.base.tasks.spawn(async move { accounts.prove(&scope, new).await });
+        let (accounts, caller) = (self.clone(), caller.clone());
+        let connecting = self.base.tasks.spawn(async move { accounts.prove(&caller, new).await });
         match connecting.await {
             Ok(connected) => connected,
             Err(died) => resume_unwind(died.into_panic()),
@@ -79,7 +81,7 @@ impl Accounts {
     }
 
     /// Gets a token by the secret, and stores both.
-    async fn prove(&self, scope: &TenantScope, new: NewAccount) -> Result<Authorizer> {
+    async fn prove(&self, caller: &Caller, new: NewAccount) -> Result<Authorizer> {
         let now = self.base.clock.now();
         let (push_token, encoding_aes_key) = new.push_keys.unzip();
         let mut secret = AccountSecret {
@@ -94,7 +96,7 @@ impl Accounts {
         let answer = ordinary::ask(&self.wechat, &secret, None).await?;
         let token = AccessToken::obtained(answer.access_token, now, answer.expires_in);
 
-        let tx = self.base.db.begin().await?;
+        let (scope, tx) = (&caller.scope, self.base.db.begin().await?);
         let authorizer = match tx.account_secrets().system_find(&secret.appid).await? {
             None => self.add(&tx, scope, &secret).await?,
             Some(stored) => {
@@ -112,6 +114,10 @@ impl Accounts {
         kept.token = Some(token);
         kept.remember(Refresh { at: now, cause: RefreshCause::Grant, failure: None });
         tx.tokens().replace(&kept).await?;
+        let (act, entropy) = (caller.act(), &self.base.entropy);
+        let subject = authorizer.appid.as_str();
+        let entry = AuditEntry::of(&act, Action::AccountConnected, subject, (now, entropy));
+        tx.audit().append(&entry).await?;
         tx.commit().await?;
         tracing::info!(
             authorizer.appid = %authorizer.appid,
@@ -131,6 +137,8 @@ impl Accounts {
             id: secret.authorizer_id.clone(),
             connection: Connection::Secret,
             tenant_id: Some(scope.tenant_id().clone()),
+            refused_at: None,
+            released_at: None,
             appid: secret.appid.clone(),
             state: AuthorizerState::Active,
             generation: 1,

@@ -1,20 +1,31 @@
+mod page;
+mod renewed;
+
 use std::sync::Arc;
 
+use chrono::Duration;
 use lingpai_component_token::{ComponentTokens, Components};
 use lingpai_model::{
     Appid, Secret,
+    audit::{Act, Action, AuditEntry},
     authorization::{AccountKind, Authorization, AuthorizationState, LinkToken},
-    caller::TenantScope,
+    authorizer::ProfileKind,
+    caller::{Caller, TenantScope, Via},
     clock::{Entropy, SharedClock},
     component::Component,
     exchange::{CodeOffer, CodeSource},
-    id::AuthorizationId,
+    id::{AuthorizationId, TenantId},
     page::{Page, PageRequest},
 };
 use lingpai_storage::Db;
 use url::Url;
 
-use crate::{Error, Grants, Result, error::found};
+pub use self::page::AuthorizationPage;
+use self::renewed::{Renewed, Step};
+use crate::{Error, Grants, Renewals, Result, error::found};
+
+/// How far apart two renewals of one account are at least, in one process.
+pub const RENEWALS_APART: Duration = Duration::minutes(1);
 
 /// Starts authorizations, shows their page, takes the browser's return.
 #[derive(Debug, Clone)]
@@ -26,6 +37,8 @@ pub struct Authorizations {
     clock: SharedClock,
     entropy: Entropy,
     urls: Arc<AuthorizationUrls>,
+    renewals: Renewals,
+    renewed: Renewed,
 }
 
 /// The addresses that take part in an authorization.
@@ -58,27 +71,40 @@ pub struct StartAuthorization {
     pub purpose: Option<String>,
 }
 
+/// Who starts an authorization.
+#[derive(Debug, Clone, Copy)]
+enum Starter<'a> {
+    /// The tenant itself.
+    Caller(&'a Caller),
+    /// Whoever follows a renewal link, in this tenant's name, on this way.
+    Renewal(&'a TenantId, &'a Via),
+}
+
+impl Starter<'_> {
+    fn tenant_id(&self) -> &TenantId {
+        match self {
+            Self::Caller(caller) => caller.scope.tenant_id(),
+            Self::Renewal(tenant, _) => tenant,
+        }
+    }
+
+    fn act(&self) -> Act {
+        match self {
+            Self::Caller(caller) => caller.act(),
+            Self::Renewal(tenant, via) => {
+                Act { via: (*via).clone(), ..Act::of_lingpai() }.about(tenant)
+            }
+        }
+    }
+}
+
 /// An authorization that has just been started. It shows nothing: the link is a secret.
+#[derive(Clone)]
 pub struct Started {
     /// The authorization.
     pub authorization: Authorization,
     /// The link to its start page, for this answer only.
     pub url: Url,
-}
-
-/// What the start page shows, and what it shows once there is an outcome.
-#[derive(Debug)]
-pub struct AuthorizationPage {
-    /// The authorization.
-    pub authorization: Authorization,
-    /// The name of the component that asks.
-    pub component_name: String,
-    /// The name of the tenant it asks for.
-    pub tenant_name: String,
-    /// The account's name, once it granted and its profile was read.
-    pub authorizer_name: Option<String>,
-    /// Whether the attempt ended without a word from WeChat.
-    pub is_expired: bool,
 }
 
 /// The links that lead an administrator to WeChat, and the state that must come back. It shows
@@ -114,7 +140,18 @@ impl Authorizations {
         urls: AuthorizationUrls,
     ) -> Self {
         let components = Components::new(db.clone(), Arc::clone(&clock), entropy.clone());
-        Self { db, components, component_tokens, grants, clock, entropy, urls: Arc::new(urls) }
+        let renewals = Renewals::new(db.clone(), Arc::clone(&clock), urls.public_url.clone());
+        Self {
+            db,
+            components,
+            component_tokens,
+            grants,
+            clock,
+            entropy,
+            urls: Arc::new(urls),
+            renewals,
+            renewed: Renewed::default(),
+        }
     }
 
     /// Starts an authorization: fetches a `pre_auth_code`, which binds what will come back to this
@@ -123,19 +160,61 @@ impl Authorizations {
     /// # Errors
     /// [`lingpai_component_token::Error::ComponentNotFound`], [`Error::ReturnUrlUnregistered`], or
     /// what fetching the `pre_auth_code` failed with.
-    pub async fn start(&self, scope: &TenantScope, input: StartAuthorization) -> Result<Started> {
-        let component = self.components.get(&input.component_appid).await?;
+    pub async fn start(&self, caller: &Caller, input: StartAuthorization) -> Result<Started> {
         if let Some(return_url) = &input.return_url
-            && !self.db.redirect_uris().contains(scope, return_url).await?
+            && !self.db.redirect_uris().contains(&caller.scope, return_url).await?
         {
             return Err(Error::ReturnUrlUnregistered);
         }
+        self.begin(Starter::Caller(caller), input).await
+    }
+
+    /// Starts an authorization for whoever follows a renewal link, in the name of the account's
+    /// owner and with the permission sets of the published platform. What a link of the account
+    /// started within the last minute is given again.
+    ///
+    /// # Errors
+    /// [`Error::LinkUnknown`] for what is no renewal link, or none any more since the account was
+    /// released; [`Error::RenewalExpired`]; [`Error::RenewedJustNow`] when one of this account was
+    /// followed within the last minute and nothing came of it; otherwise as
+    /// [`Authorizations::start`].
+    pub async fn renew(&self, text: &str, via: Via) -> Result<Started> {
+        let (authorizer, owner) = self.renewals.verify(text).await?;
+        let component_appid =
+            authorizer.connection.component_appid().cloned().ok_or(Error::LinkUnknown)?;
+        let attempt = self.renewed.attempt(&authorizer.id, &owner, self.clock.now());
+        let mut step = attempt.lock().await;
+        match &*step {
+            Step::Started(started) => return Ok(Started::clone(started)),
+            Step::Tried => return Err(Error::RenewedJustNow { appid: authorizer.appid }),
+            Step::Untried => *step = Step::Tried,
+        }
+        let input = StartAuthorization {
+            component_appid,
+            account_kind: match authorizer.profile.kind {
+                Some(ProfileKind::OfficialAccount) => AccountKind::OfficialAccount,
+                Some(ProfileKind::MiniProgram) => AccountKind::MiniProgram,
+                None => AccountKind::Any,
+            },
+            appid: Some(authorizer.appid),
+            category_ids: Vec::new(),
+            return_url: None,
+            reference: None,
+            purpose: None,
+        };
+        let started = self.begin(Starter::Renewal(&owner, &via), input).await?;
+        *step = Step::Started(Box::new(started.clone()));
+        Ok(started)
+    }
+
+    async fn begin(&self, by: Starter<'_>, input: StartAuthorization) -> Result<Started> {
+        let component = self.components.get(&input.component_appid).await?;
         let created_at = self.clock.now();
         let code = self.component_tokens.pre_auth_code(&component).await?;
         let link = LinkToken::draw(&self.entropy);
         let authorization = Authorization {
             id: AuthorizationId::new(created_at, &self.entropy),
-            tenant_id: scope.tenant_id().clone(),
+            tenant_id: by.tenant_id().clone(),
             component_id: component.id,
             account_kind: input.account_kind,
             appid: input.appid,
@@ -149,8 +228,17 @@ impl Authorizations {
             created_at,
             expires_at: created_at + code.expires_in,
         };
+        let (act, subject) = (by.act(), authorization.id.as_str());
+        let started = Action::AuthorizationStarted;
+        let entry = AuditEntry::of(&act, started, subject, (created_at, &self.entropy));
         let tx = self.db.begin().await?;
-        tx.authorizations().insert(scope, &authorization).await?;
+        match by {
+            Starter::Caller(caller) => {
+                tx.authorizations().insert(&caller.scope, &authorization).await?;
+            }
+            Starter::Renewal(..) => tx.authorizations().system_insert(&authorization).await?,
+        }
+        tx.audit().append(&entry).await?;
         tx.commit().await?;
         let url = self.ours(&["authorize", link.expose_text()]);
         Ok(Started { authorization, url })
@@ -181,31 +269,6 @@ impl Authorizations {
     #[must_use]
     pub fn is_expired(&self, authorization: &Authorization) -> bool {
         authorization.is_expired(self.clock.now())
-    }
-
-    /// What the page behind `link` shows.
-    ///
-    /// # Errors
-    /// [`Error::LinkUnknown`] when no authorization has this link.
-    pub async fn page(&self, link: &LinkToken) -> Result<AuthorizationPage> {
-        let authorization = self.by_link(link).await?;
-        let component = self.db.components().get(&authorization.component_id).await?;
-        let tenant = self.db.tenants().find(&authorization.tenant_id).await?;
-        let authorizer_name = match &authorization.state {
-            AuthorizationState::Finished { authorizer_appid, .. } => {
-                let id = &authorization.component_id;
-                let found = self.db.authorizers().system_find(id, authorizer_appid).await?;
-                found.and_then(|authorizer| authorizer.profile.nick_name)
-            }
-            AuthorizationState::Pending | AuthorizationState::OwnedElsewhere { .. } => None,
-        };
-        Ok(AuthorizationPage {
-            is_expired: self.is_expired(&authorization),
-            component_name: component.name,
-            tenant_name: tenant.map(|tenant| tenant.name).unwrap_or_default(),
-            authorizer_name,
-            authorization,
-        })
     }
 
     /// Opens a visit: the links to WeChat with a fresh single-use state in their return address.
@@ -279,13 +342,18 @@ impl Authorizations {
     }
 
     fn ours(&self, segments: &[&str]) -> Url {
-        let mut url = self.urls.public_url.clone();
-        url.path_segments_mut()
-            .expect("the public URL is checked to be an http(s) URL")
-            .pop_if_empty()
-            .extend(segments);
-        url
+        ours(&self.urls.public_url, segments)
     }
+}
+
+/// An address of ours below `public_url`.
+pub(crate) fn ours(public_url: &Url, segments: &[&str]) -> Url {
+    let mut url = public_url.clone();
+    url.path_segments_mut()
+        .expect("the public URL is checked to be an http(s) URL")
+        .pop_if_empty()
+        .extend(segments);
+    url
 }
 
 /// The query of both consent pages.

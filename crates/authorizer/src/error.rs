@@ -1,7 +1,14 @@
 use std::sync::Arc;
 
 use lingpai_component_token as component_token;
-use lingpai_model::{Appid, Secret, id::AuthorizationId};
+use lingpai_model::{
+    Appid, Secret,
+    api_key::Scope,
+    authorizer::Authorizer,
+    caller::TenantScope,
+    id::{AuthorizationId, AuthorizerId, TenantId},
+};
+use lingpai_storage::Db;
 use lingpai_wechat::{call::Call, client::ClientError, crypt::CryptError, errcode::Errcode};
 
 use crate::PathRefusal;
@@ -32,6 +39,24 @@ pub enum Error {
     AuthorizerNotFound {
         /// The appid that was asked for.
         appid: Appid,
+    },
+    /// There is no such authorizer, or none that this can be done to.
+    #[error("there is no authorizer {id}")]
+    AuthorizerAbsent {
+        /// The id that was asked for.
+        id: AuthorizerId,
+    },
+    /// The authorizer has an owner already.
+    #[error("authorizer {id} belongs to a tenant already")]
+    AuthorizerClaimed {
+        /// The authorizer.
+        id: AuthorizerId,
+    },
+    /// There is no such tenant.
+    #[error("there is no tenant {id}")]
+    TenantNotFound {
+        /// The id that was asked for.
+        id: TenantId,
     },
     /// The account withdrew its grant.
     #[error("authorizer {appid} has withdrawn its grant")]
@@ -72,6 +97,38 @@ pub enum Error {
     AccountElsewhere {
         /// The account.
         appid: Appid,
+    },
+    /// The account is connected by its own secret, and WeChat tells such a one's profile to nobody.
+    #[error("WeChat tells the profile of {appid} to nobody: it is connected by its own secret")]
+    NoProfile {
+        /// The account.
+        appid: Appid,
+    },
+    /// A renewal link is past its end.
+    #[error("the renewal link has expired; ask for a new one")]
+    RenewalExpired,
+    /// A renewal link of this account was opened a moment ago, and nothing came of it.
+    #[error(
+        "a renewal link of {appid} was opened within the last minute and could start nothing; try \
+         again in a minute"
+    )]
+    RenewedJustNow {
+        /// The account.
+        appid: Appid,
+    },
+    /// The key lacks a scope that this call needs beside the scope for calls.
+    #[error("the key lacks the scope {}", scope.as_str())]
+    ScopeMissing {
+        /// The scope.
+        scope: Scope,
+    },
+    /// The account's calls were counted anew as often as a month allows.
+    #[error("the {allowance} times that {month} allows are used up; wait for the next month")]
+    AllowanceUsedUp {
+        /// How often a month allows it.
+        allowance: u64,
+        /// The month in Beijing, as in `2026-11`.
+        month: String,
     },
     /// The `EncodingAESKey` is not one.
     #[error("the encoding_aes_key is not usable")]
@@ -119,6 +176,15 @@ pub(crate) fn found<T>(
     }
 }
 
+/// The tenant's authorizer, as it is remembered.
+///
+/// # Errors
+/// [`Error::AuthorizerNotFound`] when it is not there or not the tenant's: both look alike.
+pub(crate) async fn cached(db: &Db, scope: &TenantScope, appid: &Appid) -> Result<Arc<Authorizer>> {
+    let read = db.cached_authorizer(scope, appid).await;
+    found(read, || Error::AuthorizerNotFound { appid: appid.clone() })
+}
+
 impl Error {
     /// Whether the same attempt may succeed a little later.
     #[must_use]
@@ -129,15 +195,24 @@ impl Error {
             | Self::TooManyVisits { .. }
             | Self::ReturnUrlUnregistered
             | Self::AuthorizerNotFound { .. }
+            | Self::AuthorizerAbsent { .. }
+            | Self::AuthorizerClaimed { .. }
+            | Self::TenantNotFound { .. }
             | Self::Revoked { .. }
             | Self::NeedsReauthorization { .. }
             | Self::NoApiPermission { .. }
             | Self::AccountElsewhere { .. }
+            | Self::NoProfile { .. }
+            | Self::RenewalExpired
+            | Self::ScopeMissing { .. }
+            | Self::AllowanceUsedUp { .. }
             | Self::BadEncodingAesKey(_)
             | Self::FanUnknown
             | Self::FanGrantEnded
             | Self::PathRefused(_) => false,
-            Self::NoAccessToken { .. } | Self::NoOtherToken { .. } => true,
+            Self::RenewedJustNow { .. }
+            | Self::NoAccessToken { .. }
+            | Self::NoOtherToken { .. } => true,
             Self::RefreshTokensRefused { refusal, .. } => refusal.is_transient(),
             Self::Component(error) => error.is_transient(),
             Self::Shared(error) => error.is_transient(),
@@ -164,6 +239,17 @@ impl Error {
         }
     }
 
+    /// Whether the call itself went out and nothing usable came back, so that it may have had its
+    /// effect. What failed on the way to it comes as [`Error::Shared`]: a refresh that it waited for.
+    pub(crate) fn leaves_effect_open(&self) -> bool {
+        match self {
+            Self::Wechat(error) | Self::Component(component_token::Error::Wechat(error)) => {
+                error.may_have_had_effect()
+            }
+            _ => false,
+        }
+    }
+
     /// Whether WeChat refused this call, and not another that was made on the way.
     pub(crate) fn is_refusal_of(&self, refused: Call) -> bool {
         matches!(self.wechat(), Some(ClientError::Rejected { call, .. }) if *call == refused.name)
@@ -186,10 +272,18 @@ impl Error {
             | Self::TooManyVisits { .. }
             | Self::ReturnUrlUnregistered
             | Self::AuthorizerNotFound { .. }
+            | Self::AuthorizerAbsent { .. }
+            | Self::AuthorizerClaimed { .. }
+            | Self::TenantNotFound { .. }
             | Self::Revoked { .. }
             | Self::NeedsReauthorization { .. }
             | Self::NoApiPermission { .. }
             | Self::AccountElsewhere { .. }
+            | Self::NoProfile { .. }
+            | Self::RenewalExpired
+            | Self::RenewedJustNow { .. }
+            | Self::ScopeMissing { .. }
+            | Self::AllowanceUsedUp { .. }
             | Self::BadEncodingAesKey(_)
             | Self::FanUnknown
             | Self::FanGrantEnded

@@ -23,6 +23,7 @@ use lingpai_component_token::{
 };
 use lingpai_model::{
     Appid, Instant, Secret,
+    authorization::{Authorization, AuthorizationState},
     authorizer::RefreshTokenSource,
     clock::{Entropy, SharedClock},
     component::Component,
@@ -30,8 +31,8 @@ use lingpai_model::{
     exchange::{CodeOffer, Exchange, ExchangeState},
     token::AccessToken,
 };
-use lingpai_storage::{Db, Lease, LeaseKey};
-use lingpai_wechat::{client::Client, errcode::Errcode};
+use lingpai_storage::{Db, Lease, LeaseKey, Tx};
+use lingpai_wechat::{call::authorizer::QUERY_AUTH, client::Client, errcode::Errcode};
 use tokio_util::task::TaskTracker;
 
 use crate::{Error, Result, history::History, profiles::Profiles};
@@ -217,6 +218,15 @@ impl Work {
         let component = self.db.components().get(&exchange.component_id).await?;
         match self.advance(&component, &exchange, lease).await {
             Ok(state) => Ok(state),
+            Err(error) if is_unpublished(&error) => {
+                tracing::error!(
+                    component.appid = %component.appid,
+                    %error,
+                    "an account that is not on the test list cannot grant: the component is not \
+                     published"
+                );
+                self.refuse(&exchange, Errcode::COMPONENT_NOT_PUBLISHED, lease).await
+            }
             Err(error) if is_hopeless(&exchange, &error) => {
                 tracing::error!(
                     component.appid = %component.appid,
@@ -244,6 +254,41 @@ impl Work {
         tx.finish_lease(lease).await?;
         tx.commit().await?;
         Ok(ExchangeState::Failed)
+    }
+
+    /// Gives an exchange up that WeChat refuses for good, and tells the authorization that it came
+    /// from. What was finished before stays so.
+    async fn refuse(
+        &self,
+        exchange: &Exchange,
+        errcode: Errcode,
+        lease: &Lease,
+    ) -> Result<ExchangeState> {
+        let tx = self.db.begin().await?;
+        if let Some(started) = self.started(&tx, exchange).await?
+            && started.state == AuthorizationState::Pending
+        {
+            let (errcode, at) = (errcode.0, self.clock.now());
+            let refused = AuthorizationState::Refused { errcode, at };
+            tx.authorizations().system_set_state(&started.id, &refused).await?;
+        }
+        tx.exchanges().set_state(&exchange.key, ExchangeState::Failed).await?;
+        tx.finish_lease(lease).await?;
+        tx.commit().await?;
+        Ok(ExchangeState::Failed)
+    }
+
+    /// The authorization that an exchange came from: the push tells it, or else the browser.
+    async fn started(&self, tx: &Tx, exchange: &Exchange) -> Result<Option<Authorization>> {
+        let authorizations = tx.authorizations();
+        Ok(match (&exchange.pre_auth_code_digest, &exchange.returned_authorization_id) {
+            (Some(digest), _) => {
+                let id = &exchange.component_id;
+                authorizations.system_find_by_pre_auth_code(id, digest).await?
+            }
+            (None, Some(id)) => authorizations.system_find(id).await?,
+            (None, None) => None,
+        })
     }
 
     async fn advance(
@@ -312,6 +357,14 @@ impl Work {
         let history = History { db: &self.db, component_id: &component.id, appid };
         history.remember(value, source, self.clock.now()).await
     }
+}
+
+/// Whether WeChat takes no code of this account at all.
+///
+/// Source: WeChat docs, "Return codes" (返回码): 61028 when the platform is not published to the whole
+/// network and the account is not on its test list.
+fn is_unpublished(error: &Error) -> bool {
+    error.is_refusal_of(QUERY_AUTH) && error.errcode() == Some(Errcode::COMPONENT_NOT_PUBLISHED)
 }
 
 /// Whether trying again cannot help: WeChat keeps saying that the account does not grant.

@@ -1,35 +1,50 @@
 #![doc = include_str!("../README.md")]
 
 mod accounts;
+mod allowance;
 mod authorizations;
 mod authorizers;
+mod claims;
 mod error;
 mod grants;
+mod hint;
 mod history;
+mod ledger;
 mod path;
 mod profiles;
 mod proxy;
+mod quotas;
 mod reconciliations;
+mod renewals;
 mod scrub;
 mod stream;
+mod system_health;
 mod tokens;
 mod web_tokens;
 
 pub use accounts::{Accounts, NewAccount};
 pub use authorizations::{
-    AuthorizationPage, AuthorizationUrls, Authorizations, ConsentLinks, Return, StartAuthorization,
-    Started,
+    AuthorizationPage, AuthorizationUrls, Authorizations, ConsentLinks, RENEWALS_APART, Return,
+    StartAuthorization, Started,
 };
 pub use authorizers::Authorizers;
+pub use claims::Claims;
 pub use error::{Error, Result};
 pub use grants::Grants;
-pub use lingpai_storage::AuthorizerFilter;
+pub use hint::Hint;
+pub use ledger::{Ledger, UNANSWERED};
+pub use lingpai_storage::{AuthorizerFilter, Claim, SystemAuthorizerFilter, UsageFilter};
 pub use lingpai_wechat::{
+    call::quota::{QuotaFigures, RateFigures},
     client::{ByteStream, ForwardBody, ForwardResponse},
+    errcode::Errcode,
     func_scope::{FuncscopeName, funcscope_name},
 };
-pub use path::{JudgedPath, PathRefusal};
-pub use proxy::{Proxy, ProxyRequest};
+pub use path::{JudgedPath, PathRefusal, Uncatalogued};
+pub use proxy::{Answered, Proxy, ProxyPolicy, ProxyRequest};
+pub use quotas::{Cleared, Quotas};
 pub use reconciliations::Reconciliations;
+pub use renewals::{RENEWAL_PREFIX, Renewals};
+pub use system_health::{AuthorizerCounts, ComponentHealth, SystemHealth, SystemHealthReport};
 pub use tokens::AuthorizerTokens;
 pub use web_tokens::{NewWebToken, WebTokens};

@@ -5,17 +5,42 @@
 //! is judged, and only characters that mean the same encoded and decoded are allowed in it.
 
 use http::Method;
-use lingpai_wechat::catalogue::{Catalogue, TokenKind};
+use lingpai_wechat::catalogue::{Catalogue, Endpoint, PAGES_HOST, TokenKind};
 
 /// A raw path that may go upstream: it begins with `/` and is sent exactly as judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JudgedPath(String);
+pub struct JudgedPath {
+    raw: String,
+    /// What the catalogue says of it.
+    known: Option<&'static Endpoint>,
+}
+
+/// What becomes of a path that the shipped catalogue does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uncatalogued {
+    /// It passes: WeChat adds interfaces every month.
+    Allow,
+    /// It is refused.
+    Deny,
+}
+
+/// At which of WeChat's hosts a path lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// The API's, which takes a token.
+    Api,
+    /// That of pages and pictures, which takes none.
+    Pages,
+}
 
 /// Why a call may not go upstream, by its path or its method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathRefusal {
     /// It is written in a way that could be read in two ways.
-    #[error("it may hold letters, digits, `_`, `-`, `.` and `/`, and no empty or dot segment")]
+    #[error(
+        "it may hold letters, digits, `_`, `-`, `.` and `/`, and no segment that is empty or begins \
+         or ends with a dot"
+    )]
     Spelling,
     /// It is an interface of the component itself.
     #[error("it is an interface of the component, not of an authorizer")]
@@ -32,6 +57,9 @@ pub enum PathRefusal {
          own console for the account, or name it to WeChat's support"
     )]
     CallRecord,
+    /// The catalogue does not know it, and the operator lets only known ones pass.
+    #[error("lingpai's catalogue does not know it, and this installation passes known paths only")]
+    Uncatalogued,
     /// The method is one that would tell our request back, or open a tunnel.
     #[error("TRACE and CONNECT are not passed on; use the method that WeChat documents for it")]
     Method,
@@ -58,39 +86,78 @@ impl JudgedPath {
     /// # Errors
     /// [`PathRefusal`] with the reason.
     pub fn judge(raw: &str) -> Result<Self, PathRefusal> {
+        Self::judge_by(raw, Uncatalogued::Allow)
+    }
+
+    /// As [`JudgedPath::judge`], where the operator decides about paths that the catalogue does not
+    /// know.
+    ///
+    /// # Errors
+    /// [`PathRefusal`] with the reason.
+    pub fn judge_by(raw: &str, uncatalogued: Uncatalogued) -> Result<Self, PathRefusal> {
         if !is_unambiguous(raw) {
             return Err(PathRefusal::Spelling);
         }
-        // WeChat may read paths without regard to case; what never passes is compared that way.
-        let folded = raw.to_ascii_lowercase();
         let catalogue = Catalogue::shipped();
         let known = catalogue.find(raw);
-        if TOKEN_ENDPOINTS.contains(&folded.as_str()) || is_under(&folded, "/sns") {
+        let gives_tokens = TOKEN_ENDPOINTS.iter().any(|path| path.eq_ignore_ascii_case(raw));
+        if gives_tokens || is_under(raw, "/sns") {
             return Err(PathRefusal::TokenEndpoint);
         }
-        if is_under(&folded, CALL_RECORDS) {
+        if is_under(raw, CALL_RECORDS) {
             return Err(PathRefusal::CallRecord);
         }
-        if is_under(&folded, "/cgi-bin/component") || is_under(&folded, "/wxa/component") {
+        if is_under(raw, "/cgi-bin/component") || is_under(raw, "/wxa/component") {
             let is_authorizers = known.is_some_and(|row| row.takes(TokenKind::Authorizer));
             if !is_authorizers {
                 return Err(PathRefusal::ComponentInterface);
             }
         }
-        if known.is_some_and(|row| !row.takes(TokenKind::Authorizer)) {
+        if known.is_some_and(|row| !row.takes(TokenKind::Authorizer) && !is_public(row)) {
             return Err(PathRefusal::ComponentInterface);
         }
         if catalogue.is_not_delegable(raw) {
             return Err(PathRefusal::NotDelegable);
         }
-        Ok(Self(raw.to_owned()))
+        if known.is_none() && uncatalogued == Uncatalogued::Deny {
+            return Err(PathRefusal::Uncatalogued);
+        }
+        Ok(Self { raw: raw.to_owned(), known })
     }
 
     /// The path, beginning with `/`.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.raw
     }
+
+    /// The path in the catalogue's spelling if that knows it.
+    pub(crate) fn counted_as(&self) -> &str {
+        self.known.map_or(&self.raw, |row| &row.path)
+    }
+
+    /// What the catalogue says of it, if it knows it.
+    pub(crate) fn known(&self) -> Option<&'static Endpoint> {
+        self.known
+    }
+
+    /// Where it lives.
+    pub(crate) fn host(&self) -> Host {
+        if self.known.is_some_and(is_public) { Host::Pages } else { Host::Api }
+    }
+}
+
+/// Whether it is a picture that everybody may see: the host of pages gives it without a token.
+fn is_public(row: &Endpoint) -> bool {
+    row.host == PAGES_HOST && row.takes(TokenKind::None)
+}
+
+/// Whether WeChat could be asked about this path: nothing about it can be read in two ways.
+///
+/// # Errors
+/// [`PathRefusal::Spelling`].
+pub(crate) fn judge_spelling(raw: &str) -> Result<(), PathRefusal> {
+    if is_unambiguous(raw) { Ok(()) } else { Err(PathRefusal::Spelling) }
 }
 
 /// Judges a method.
@@ -109,31 +176,49 @@ fn is_unambiguous(raw: &str) -> bool {
     let Some(segments) = raw.strip_prefix('/') else { return false };
     raw.len() <= MAX_LEN
         && segments.split('/').all(|segment| {
+            // A server may take a dot at the end of a name for none, and three for two.
             !segment.is_empty()
-                && segment != "."
-                && segment != ".."
+                && !segment.starts_with('.')
+                && !segment.ends_with('.')
                 && segment
                     .bytes()
                     .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
         })
 }
 
+/// Whether `path` is `folder` or something in it. WeChat may read paths without regard to case, so
+/// what never passes is compared that way.
 fn is_under(path: &str, folder: &str) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.split_at_checked(folder.len()).is_some_and(|(head, rest)| {
+        head.eq_ignore_ascii_case(folder) && (rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 /// Drops every pair whose decoded name contains `access_token` or names a component's appid; what
 /// is left keeps its order and its spelling.
 pub(crate) fn without_tokens(raw_query: &str) -> String {
-    let kept = raw_query.split('&').filter(|pair| {
+    let mut kept = String::with_capacity(raw_query.len());
+    for pair in raw_query.split('&') {
         let name = pair.split('=').next().unwrap_or_default();
-        let decoded = url::form_urlencoded::parse(name.as_bytes())
-            .next()
-            .map(|(name, _)| name.to_ascii_lowercase())
-            .unwrap_or_default();
-        !pair.is_empty() && !decoded.contains("access_token") && decoded != "component_appid"
-    });
-    kept.collect::<Vec<_>>().join("&")
+        if pair.is_empty() || names_token(name) {
+            continue;
+        }
+        if !kept.is_empty() {
+            kept.push('&');
+        }
+        kept.push_str(pair);
+    }
+    kept
+}
+
+/// Whether a name in a query, as it stands there, is one that only we may use.
+fn names_token(raw_name: &str) -> bool {
+    let decoded = url::form_urlencoded::parse(raw_name.as_bytes()).next();
+    decoded.is_some_and(|(name, _)| {
+        let (name, token) = (name.as_bytes(), b"access_token");
+        name.eq_ignore_ascii_case(b"component_appid")
+            || name.windows(token.len()).any(|part| part.eq_ignore_ascii_case(token))
+    })
 }
 
 #[cfg(test)]
@@ -185,6 +270,39 @@ mod tests {
     }
 
     #[test]
+    fn what_the_catalogue_does_not_know_passes_as_the_operator_decides() {
+        let (new, known) = ("/wxa/some_api_of_next_month", "/cgi-bin/user/info");
+        let judged = |path| JudgedPath::judge_by(path, Uncatalogued::Deny);
+        assert_eq!(judged(new), Err(PathRefusal::Uncatalogued));
+        assert!(judged(known).is_ok() && judged("/CGI-BIN/user/info").is_ok());
+        assert!(JudgedPath::judge_by(new, Uncatalogued::Allow).is_ok());
+        // What never passes is refused for its own reason.
+        assert_eq!(judged("/cgi-bin/token"), Err(PathRefusal::TokenEndpoint));
+    }
+
+    #[test]
+    fn a_path_is_counted_in_the_spelling_of_the_catalogue() {
+        for (path, counted) in [
+            ("/cgi-bin/user/info", "/cgi-bin/user/info"),
+            ("/CGI-BIN/User/info", "/cgi-bin/user/info"),
+            ("/wxa/Next_Month", "/wxa/Next_Month"),
+        ] {
+            let judged = JudgedPath::judge(path).expect(path);
+            assert_eq!((judged.counted_as(), judged.as_str()), (counted, path));
+        }
+    }
+
+    #[test]
+    fn only_the_picture_of_a_qr_code_lives_at_the_host_of_pages() {
+        let host = |path| JudgedPath::judge(path).expect("it passes").host();
+        assert_eq!(host("/cgi-bin/showqrcode"), Host::Pages);
+        assert_eq!(host("/cgi-bin/ShowQrCode"), Host::Pages);
+        for path in ["/cgi-bin/qrcode/create", "/cgi-bin/showqrcode/x", "/cgi-bin/user/info"] {
+            assert_eq!(host(path), Host::Api, "{path}");
+        }
+    }
+
+    #[test]
     fn spellings_that_could_be_read_in_two_ways_are_refused() {
         for path in [
             "",
@@ -194,6 +312,10 @@ mod tests {
             "/cgi-bin/user/",
             "/cgi-bin/./user",
             "/cgi-bin/../component",
+            "/cgi-bin/.../component",
+            "/cgi-bin/component./x",
+            "/cgi-bin/token.",
+            "/cgi-bin/.token",
             "/cgi-bin/%63omponent/x",
             "/cgi-bin/user;x=1",
             "/cgi-bin\\component",
@@ -204,6 +326,17 @@ mod tests {
             "/@evil.example/x",
         ] {
             assert_eq!(JudgedPath::judge(path), Err(PathRefusal::Spelling), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_method_that_tells_our_request_back_is_refused() {
+        let judged = |method: &str| judge_method(&method.parse().expect("a method"));
+        for method in ["TRACE", "CONNECT", "trace", "Connect"] {
+            assert_eq!(judged(method), Err(PathRefusal::Method), "{method}");
+        }
+        for method in ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"] {
+            assert!(judged(method).is_ok(), "{method}");
         }
     }
 

@@ -1,38 +1,49 @@
 //! Calls WeChat's API on an authorizer's behalf: same method, path, query, body and answer; the
 //! token is put in, and taken out of the answer again.
 
-use std::{io, time::Instant as Stopwatch};
+mod answer;
+mod outgoing;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt as _, stream};
-use http::{HeaderMap, Method, header::CONTENT_LENGTH};
-use lingpai_model::{Appid, Secret, authorizer::Authorizer, caller::TenantScope};
-use lingpai_storage::Db;
+use std::{sync::Arc, time::Instant as Stopwatch};
+
+use http::{HeaderMap, Method};
+use lingpai_component_token::KeeperBase;
+use lingpai_model::{Appid, Secret, api_key::Scope, authorizer::Authorizer, caller::Caller};
 use lingpai_wechat::{
-    call::errcode_in,
-    client::{ByteStream, Client, ForwardBody, ForwardRequest, ForwardResponse},
+    client::{ByteStream, Client, ForwardResponse},
     errcode::Errcode,
 };
 
-use crate::{
-    AuthorizerTokens, Error, JudgedPath, PathRefusal, Result,
-    error::found,
-    path::{judge_method, without_tokens},
-    scrub::{scrub, scrub_headers},
+use self::{
+    answer::{Answer, looked_at},
+    outgoing::OutgoingCall,
 };
-
-/// A request body up to this size is kept, so that the call can be made again with a newer token.
-const REPEATABLE_BODY: usize = 64 * 1024;
-
-/// An answer that ends within this size is looked at for an errcode. WeChat's errors are small.
-const LONGEST_ERROR: usize = 8 * 1024;
+use crate::{
+    AuthorizerTokens, JudgedPath, Ledger, Renewals, Result, Uncatalogued,
+    allowance::{Allowance, Allowances},
+    error::cached,
+    hint::Hint,
+    ledger::UNANSWERED,
+    path::{Host, judge_method},
+};
 
 /// Calls WeChat for tenants.
 #[derive(Debug, Clone)]
 pub struct Proxy {
-    db: Db,
     wechat: Client,
     tokens: AuthorizerTokens,
+    allowances: Allowances,
+    ledger: Ledger,
+    policy: Arc<ProxyPolicy>,
+}
+
+/// What the operator decided about calls, and what hints are made of.
+#[derive(Debug)]
+pub struct ProxyPolicy {
+    /// What becomes of a path that the catalogue does not know.
+    pub uncatalogued: Uncatalogued,
+    /// Makes the links by which a tenant has rights granted that are missing.
+    pub renewal: Renewals,
 }
 
 /// One call as the tenant made it.
@@ -49,11 +60,27 @@ pub struct ProxyRequest {
     pub body: ByteStream,
 }
 
+/// WeChat's answer, and what we have to say about it.
+pub struct Answered {
+    /// The answer as WeChat gave it, but for our token.
+    pub response: ForwardResponse,
+    /// What to do about a refusal, where we know it.
+    pub hint: Option<Hint>,
+}
+
 impl Proxy {
-    /// A service on `db` that calls `wechat`.
+    /// A service that calls `wechat` and counts every call in `ledger`.
     #[must_use]
-    pub fn new(db: Db, wechat: Client, tokens: AuthorizerTokens) -> Self {
-        Self { db, wechat, tokens }
+    pub fn new(
+        base: KeeperBase,
+        wechat: Client,
+        tokens: AuthorizerTokens,
+        ledger: Ledger,
+        policy: ProxyPolicy,
+    ) -> Self {
+        let KeeperBase { db, clock, entropy, .. } = base;
+        let allowances = Allowances { db, clock, entropy };
+        Self { wechat, tokens, allowances, ledger, policy: Arc::new(policy) }
     }
 
     /// Makes the call with the authorizer's token. When WeChat says that the token is stale, the
@@ -61,24 +88,60 @@ impl Proxy {
     /// again.
     ///
     /// # Errors
-    /// [`Error::AuthorizerNotFound`] for an account that is not the tenant's,
-    /// [`Error::PathRefused`], or what getting a token or reaching WeChat failed with. An error
-    /// *answer* of WeChat is no error here: it goes back as it came.
+    /// [`crate::Error::AuthorizerNotFound`] for an account that is not the tenant's,
+    /// [`crate::Error::PathRefused`], or what getting a token or reaching WeChat failed with. For a path
+    /// that has calls counted anew also [`crate::Error::ScopeMissing`] and [`crate::Error::AllowanceUsedUp`]. An
+    /// error *answer* of WeChat is no error here: it goes back as it came.
     pub async fn call(
         &self,
-        scope: &TenantScope,
+        caller: &Caller,
         appid: &Appid,
         request: ProxyRequest,
-    ) -> Result<ForwardResponse> {
-        let read = self.db.cached_authorizer(scope, appid).await;
-        let authorizer = found(read, || Error::AuthorizerNotFound { appid: appid.clone() })?;
-        let path = judge(&request)?;
+    ) -> Result<Answered> {
+        let authorizer = cached(&self.allowances.db, &caller.scope, appid).await?;
+        judge_method(&request.method)?;
+        let path = JudgedPath::judge_by(&request.raw_path, self.policy.uncatalogued)?;
         let started = Stopwatch::now();
-        let token = self.tokens.get(&authorizer).await?.value;
-        let call = prepare(&path, request).await?;
-        let answer = self.make(&authorizer, token, call).await?;
+        let outcome = match Allowance::of(&path) {
+            None => self.make(&authorizer, &path, request).await,
+            Some(allowance) => {
+                // Without a token nothing is called, and nothing is to be counted.
+                self.tokens.get(&authorizer).await?;
+                let spent = self.allowances.spend(caller, &authorizer, allowance).await?;
+                let outcome = self.make(&authorizer, &path, request).await;
+                spent.settle(outcome.as_ref().map(|answer| answer.errcode)).await;
+                outcome
+            }
+        };
+        if let Some(errcode) = counted(&outcome) {
+            self.ledger.count(caller, &authorizer, &path, errcode);
+        }
+        let answer = outcome?;
         log_call(&authorizer, &path, &answer, started);
-        Ok(answer.response)
+        // Whoever follows the link starts an authorization, which is not for every key to do.
+        let renewals = caller.may(Scope::AuthorizerWrite).then_some(&self.policy.renewal);
+        let hint = answer.errcode.and_then(|code| Hint::about(code, &authorizer, &path, renewals));
+        Ok(Answered { response: answer.response, hint })
+    }
+
+    async fn make(
+        &self,
+        authorizer: &Authorizer,
+        path: &JudgedPath,
+        request: ProxyRequest,
+    ) -> Result<Answer> {
+        match path.host() {
+            Host::Api => {
+                let token = self.tokens.get(authorizer).await?.value;
+                let call = OutgoingCall::of(path, request).await;
+                self.make_with(authorizer, token, call).await
+            }
+            Host::Pages => {
+                let OutgoingCall { request, body } = OutgoingCall::of(path, request).await;
+                let response = self.wechat.forward_to_pages(&request, body.first()).await?;
+                Ok(looked_at(response, None).await)
+            }
+        }
     }
 
     /// Makes the call, and again with a newer token as long as WeChat says that the token is stale
@@ -86,126 +149,39 @@ impl Proxy {
     ///
     /// When the token was refreshed so often that one more rejection tells nothing of it, WeChat's
     /// answer goes back as it came.
-    async fn make(
+    async fn make_with(
         &self,
         authorizer: &Authorizer,
-        token: Secret<String>,
+        mut token: Secret<String>,
         call: OutgoingCall,
     ) -> Result<Answer> {
-        let (mut token, mut is_last) = (token, false);
-        let OutgoingCall { mut request, repeat } = call;
-        loop {
-            let answer = self.forward(request, &token).await?;
-            let is_stale = answer.errcode.is_some_and(Errcode::is_stale_token);
-            let Some(again) = repeat.as_ref().filter(|_| is_stale && !is_last) else {
-                return Ok(answer);
-            };
+        let OutgoingCall { request, body } = call;
+        let kept = body.kept();
+        let response = self.wechat.forward(&request, body.first(), &token).await?;
+        let mut answer = looked_at(response, Some(&token)).await;
+        let mut is_last = false;
+        while let Some(again) = &kept
+            && !is_last
+            && answer.errcode.is_some_and(Errcode::is_stale_token)
+        {
             (token, is_last) = match self.tokens.after_rejection(authorizer, &token).await {
                 Ok(landed) => (landed.token.value, landed.is_new),
                 Err(error) if error.is_ceiling() => return Ok(answer),
                 Err(error) => return Err(error),
             };
-            request = again();
+            let response = self.wechat.forward(&request, again.body(), &token).await?;
+            answer = looked_at(response, Some(&token)).await;
         }
-    }
-
-    async fn forward(&self, request: ForwardRequest, token: &Secret<String>) -> Result<Answer> {
-        Ok(looked_at(self.wechat.forward(request, token).await?, token).await)
+        Ok(answer)
     }
 }
 
-fn judge(request: &ProxyRequest) -> Result<JudgedPath, PathRefusal> {
-    judge_method(&request.method)?;
-    JudgedPath::judge(&request.raw_path)
-}
-
-/// WeChat's answer with our token taken out of head and body.
-async fn looked_at(response: ForwardResponse, token: &Secret<String>) -> Answer {
-    let ForwardResponse { status, headers, body } = response;
-    let (errcode, body) = peek_errcode(&headers, body).await;
-    let (headers, body) = (scrub_headers(headers, token), scrub(body, token));
-    Answer { errcode, response: ForwardResponse { status, headers, body } }
-}
-
-struct Answer {
-    errcode: Option<Errcode>,
-    response: ForwardResponse,
-}
-
-/// A call as it goes out.
-struct OutgoingCall {
-    request: ForwardRequest,
-    /// Makes the same request again, if its body could be kept.
-    repeat: Option<Box<dyn Fn() -> ForwardRequest + Send + Sync>>,
-}
-
-async fn prepare(path: &JudgedPath, request: ProxyRequest) -> Result<OutgoingCall> {
-    let ProxyRequest { method, raw_query, headers, body, .. } = request;
-    let length = content_length(&headers);
-    let (head, rest) = read_ahead(body, REPEATABLE_BODY).await;
-    let (path, query) = (path.as_str().to_owned(), without_tokens(&raw_query));
-    let make = move |body| ForwardRequest {
-        method: method.clone(),
-        path: path.clone(),
-        query: query.clone(),
-        headers: headers.clone(),
-        body,
-    };
-    Ok(match rest {
-        None => {
-            let again = move || match head.is_empty() {
-                true => make(ForwardBody::Empty),
-                false => make(ForwardBody::Whole(head.clone())),
-            };
-            OutgoingCall { request: again(), repeat: Some(Box::new(again)) }
-        }
-        Some(rest) => {
-            let bytes = stream::once(async { Ok(head) }).chain(rest).boxed();
-            let request = make(ForwardBody::Stream { bytes, length });
-            OutgoingCall { request, repeat: None }
-        }
-    })
-}
-
-/// Reads until `limit` bytes have come or the stream ends; the rest is `None` when it ended.
-///
-/// An error of the stream is part of the rest: it comes out again where it happened.
-async fn read_ahead(mut body: ByteStream, limit: usize) -> (Bytes, Option<ByteStream>) {
-    let mut head = BytesMut::new();
-    while let Some(chunk) = body.next().await {
-        match chunk {
-            Ok(chunk) if head.is_empty() && chunk.len() > limit => return (chunk, Some(body)),
-            Ok(chunk) => head.extend_from_slice(&chunk),
-            Err(error) => {
-                let failed = stream::once(async { io::Result::<Bytes>::Err(error) }).boxed();
-                return (head.freeze(), Some(failed));
-            }
-        }
-        if head.len() > limit {
-            return (head.freeze(), Some(body));
-        }
+/// Under which number the call is counted; `None` if it was not made.
+fn counted(outcome: &Result<Answer>) -> Option<i64> {
+    match outcome {
+        Ok(answer) => Some(answer.errcode.map_or(0, |errcode| errcode.0)),
+        Err(error) => error.leaves_effect_open().then_some(UNANSWERED),
     }
-    (head.freeze(), None)
-}
-
-/// Looks for an errcode in an answer that is short enough to be an error; the body stays whole.
-///
-/// WeChat answers errors with status 200 and any content type, so only the body tells.
-async fn peek_errcode(headers: &HeaderMap, body: ByteStream) -> (Option<Errcode>, ByteStream) {
-    if content_length(headers).is_some_and(|length| length > LONGEST_ERROR as u64) {
-        return (None, body);
-    }
-    let (head, rest) = read_ahead(body, LONGEST_ERROR).await;
-    let errcode = match rest {
-        None => errcode_in(&head),
-        Some(_) => None,
-    };
-    let first = stream::once(async { io::Result::<Bytes>::Ok(head) });
-    (errcode, first.chain(rest.unwrap_or_else(|| stream::empty().boxed())).boxed())
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn log_call(authorizer: &Authorizer, path: &JudgedPath, answer: &Answer, started: Stopwatch) {
@@ -232,88 +208,5 @@ fn log_call(authorizer: &Authorizer, path: &JudgedPath, answer: &Answer, started
             path.as_str(),
             authorizer.appid
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use http::StatusCode;
-
-    use super::*;
-
-    fn body(chunks: &[&'static str]) -> ByteStream {
-        let chunks: Vec<io::Result<Bytes>> =
-            chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect();
-        stream::iter(chunks).boxed()
-    }
-
-    async fn collect(mut body: ByteStream) -> Vec<u8> {
-        let mut whole = Vec::new();
-        while let Some(chunk) = body.next().await {
-            whole.extend_from_slice(&chunk.expect("no error in these bodies"));
-        }
-        whole
-    }
-
-    #[test]
-    fn a_method_that_tells_our_request_back_is_refused() {
-        let judged = |method: &str| {
-            judge(&ProxyRequest {
-                method: method.parse().expect("a method"),
-                raw_path: "/cgi-bin/user/info".to_owned(),
-                raw_query: String::new(),
-                headers: HeaderMap::new(),
-                body: body(&[]),
-            })
-        };
-        for method in ["TRACE", "CONNECT", "trace", "Connect"] {
-            assert_eq!(judged(method), Err(PathRefusal::Method), "{method}");
-        }
-        for method in ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"] {
-            assert!(judged(method).is_ok(), "{method}");
-        }
-    }
-
-    #[tokio::test]
-    async fn our_token_leaves_neither_in_the_head_nor_in_the_body() {
-        let mut headers = HeaderMap::new();
-        let location = "https://mp.weixin.qq.com/x?access_token=a%2Bb";
-        headers.insert("location", location.parse().expect("a value"));
-        headers.insert("content-type", "text/html".parse().expect("a value"));
-        let page = body(&["{\"errcode\":40001,\"errmsg\":\"a+", "b or a%2", "Bb\"}"]);
-        let response = ForwardResponse { status: StatusCode::OK, headers, body: page };
-        let answer = looked_at(response, &Secret::from("a+b")).await;
-        assert_eq!(answer.errcode, Some(Errcode(40001)));
-        let names: Vec<&str> =
-            answer.response.headers.keys().map(http::HeaderName::as_str).collect();
-        assert_eq!(names, ["content-type"]);
-        let page = collect(answer.response.body).await;
-        assert_eq!(page, b"{\"errcode\":40001,\"errmsg\":\"*** or *****\"}");
-    }
-
-    #[tokio::test]
-    async fn an_errcode_is_found_and_the_body_stays_whole() {
-        let chunks = ["{\"errcode\":40001,", "\"errmsg\":\"x\"}"];
-        let (errcode, rest) = peek_errcode(&HeaderMap::new(), body(&chunks)).await;
-        assert_eq!(errcode, Some(Errcode(40001)));
-        assert_eq!(collect(rest).await, chunks.concat().as_bytes());
-    }
-
-    #[tokio::test]
-    async fn a_long_answer_is_not_collected() {
-        let long = "x".repeat(LONGEST_ERROR + 1);
-        let chunk: &'static str = Box::leak(long.into_boxed_str());
-        let (errcode, rest) = peek_errcode(&HeaderMap::new(), body(&[chunk, "y"])).await;
-        assert_eq!(errcode, None);
-        assert_eq!(collect(rest).await.len(), LONGEST_ERROR + 2);
-    }
-
-    #[tokio::test]
-    async fn a_body_is_repeatable_up_to_its_limit() {
-        let (head, rest) = read_ahead(body(&["ab", "cd"]), 4).await;
-        assert_eq!((head.as_ref(), rest.is_none()), (b"abcd".as_ref(), true));
-        let (head, rest) = read_ahead(body(&["ab", "cde", "f"]), 4).await;
-        assert_eq!(head.as_ref(), b"abcde");
-        assert_eq!(collect(rest.expect("more is to come")).await, b"f");
     }
 }

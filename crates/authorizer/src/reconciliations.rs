@@ -14,11 +14,14 @@ use std::{
 
 use chrono::Duration;
 use lingpai_component_token::{
-    ComponentTokens, Flight, Flights, KeeperBase, LEASE_TTL, LeasedWork, Reaction, under_lease,
+    ComponentTokens, Flight, Flights, KeeperBase, LEASE_TTL, LeasedWork, Reaction, keep_entry,
+    under_lease,
 };
 use lingpai_model::{
     Instant,
+    audit::{Action, AuditEntry},
     authorizer::AuthorizerState,
+    caller::OperatorCaller,
     component::{Component, Reconciliation},
     id::ComponentId,
     token::RefreshPolicy,
@@ -94,11 +97,20 @@ impl Reconciliations {
         Self { work: Arc::new(work), flights }
     }
 
-    /// Compares now, and waits for the end. It goes on when the caller does not.
+    /// Compares now because an operator asks for it, and waits for the end. It goes on when the
+    /// caller does not.
     ///
     /// # Errors
     /// What asking WeChat or the database failed with; what was found before stays.
-    pub async fn run(&self, component: &Component) -> Result<Reconciliation> {
+    pub async fn run(&self, by: &OperatorCaller, component: &Component) -> Result<Reconciliation> {
+        let KeeperBase { db, clock, entropy, .. } = &self.work.base;
+        let (act, asked) = (by.act(), Action::ComponentReconciliationAsked);
+        let entry = AuditEntry::of(&act, asked, component.appid.as_str(), (clock.now(), entropy));
+        keep_entry(db, &entry).await?;
+        self.compare(component).await
+    }
+
+    async fn compare(&self, component: &Component) -> Result<Reconciliation> {
         let asked_at = self.work.base.clock.now();
         let compared = self.flight(component, asked_at).await?;
         // The flight that was joined may have been content with an earlier comparison.
@@ -134,7 +146,7 @@ impl Reconciliations {
         if self.work.rests(component) || !self.work.is_due(component).await? {
             return Ok(false);
         }
-        self.run(component).await?;
+        self.compare(component).await?;
         Ok(true)
     }
 

@@ -6,7 +6,7 @@ pub(crate) mod ordinary;
 
 use lingpai_component_token::{
     self as component_token, ComponentTokens, Cured, Hold, Keeper, KeeperBase, Landed, Obtained,
-    Reaction, Source, Wanted,
+    Reaction, Source, Wanted, patiently,
 };
 use lingpai_model::{
     Secret,
@@ -18,7 +18,11 @@ use lingpai_model::{
     },
 };
 use lingpai_storage::Tx;
-use lingpai_wechat::{call::component::COMPONENT_TOKEN, client::Client};
+use lingpai_wechat::{
+    call::component::COMPONENT_TOKEN,
+    client::{Client, ClientError},
+    errcode::Errcode,
+};
 
 use self::{
     delegated::{Delegated, UsedUp},
@@ -96,6 +100,31 @@ impl AuthorizerTokens {
     pub async fn renew(&self, authorizer: &Authorizer) -> Result<AccessToken> {
         refuse_revoked(authorizer)?;
         self.keeper.renew(authorizer, RefreshCause::Manual).await
+    }
+
+    /// Makes one of our own calls with the account's token, and again with a newer one when WeChat
+    /// says that the first was stale: such a call was not executed. A busy WeChat is asked again.
+    ///
+    /// # Errors
+    /// As [`AuthorizerTokens::get`], and what the call failed with.
+    pub(crate) async fn call<T, F>(
+        &self,
+        authorizer: &Authorizer,
+        call: impl Fn(Secret<String>) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let (mut token, mut is_last) = (self.get(authorizer).await?.value, false);
+        loop {
+            match patiently(None, || call(token.clone())).await {
+                Err(error) if !is_last && error.errcode().is_some_and(Errcode::is_stale_token) => {
+                    let landed = self.after_rejection(authorizer, &token).await?;
+                    (token, is_last) = (landed.token.value, landed.is_new);
+                }
+                answer => return Ok(answer?),
+            }
+        }
     }
 
     /// The whole seconds that are left of a token.
@@ -192,7 +221,7 @@ impl Source for AccountSource {
             }
         }
         let mut authorizers = self.base.db.authorizers().system_list(&ids).await?;
-        authorizers.retain(|authorizer| refuse_revoked(authorizer).is_ok());
+        authorizers.retain(|one| refuse_revoked(one).is_ok() && one.refused_at.is_none());
         Ok(authorizers)
     }
 

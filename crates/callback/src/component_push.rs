@@ -56,7 +56,7 @@ impl ComponentPushes {
         body: &[u8],
     ) -> Result<(), Refusal> {
         let component = self.component(component_appid).await?;
-        let recipient = Recipient::component(&component);
+        let recipient = Recipient::component(&component, self.clock.now());
         let plaintext = recipient.open(raw_query, body)?;
         match ComponentPush::parse(&plaintext) {
             Ok(push) if push.component_appid != component.appid.as_str() => {
@@ -80,7 +80,7 @@ impl ComponentPushes {
         raw_query: &str,
     ) -> Result<String, Refusal> {
         let component = self.component(component_appid).await?;
-        Recipient::component(&component).check_url(raw_query)
+        Recipient::component(&component, self.clock.now()).check_url(raw_query)
     }
 
     async fn component(&self, appid: &str) -> Result<Arc<Component>, Refusal> {

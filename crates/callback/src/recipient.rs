@@ -1,6 +1,8 @@
 //! What proves that a push is WeChat's, and for whom it is meant: the same for components and for
 //! accounts with keys of their own.
 
+use std::iter;
+
 use chrono::{DateTime, Duration};
 use lingpai_model::{Appid, Instant, Secret, authorizer::AccountSecret, component::Component};
 use lingpai_wechat::{
@@ -21,6 +23,8 @@ pub(crate) struct Recipient<'a> {
     /// Every frame ends with it.
     appid: &'a Appid,
     push_token: &'a Secret<String>,
+    /// As long as it counts.
+    previous_push_token: Option<&'a Secret<String>>,
     encoding_aes_key: &'a Secret<String>,
     previous_encoding_aes_key: Option<&'a Secret<String>>,
 }
@@ -32,11 +36,15 @@ enum Kind {
 }
 
 impl<'a> Recipient<'a> {
-    pub(crate) fn component(component: &'a Component) -> Self {
+    /// A component, as it stands at `now`: after a rotation the push token before still counts for a
+    /// while.
+    pub(crate) fn component(component: &'a Component, now: Instant) -> Self {
+        let previous = component.previous_push_token.as_ref();
         Self {
             kind: Kind::Component,
             appid: &component.appid,
             push_token: &component.push_token,
+            previous_push_token: previous.filter(|(_, end)| now < *end).map(|(token, _)| token),
             encoding_aes_key: &component.encoding_aes_key,
             previous_encoding_aes_key: component.previous_encoding_aes_key.as_ref(),
         }
@@ -48,6 +56,7 @@ impl<'a> Recipient<'a> {
             kind: Kind::Account,
             appid: &account.appid,
             push_token: account.push_token.as_ref()?,
+            previous_push_token: None,
             encoding_aes_key: account.encoding_aes_key.as_ref()?,
             previous_encoding_aes_key: None,
         })
@@ -67,8 +76,13 @@ impl<'a> Recipient<'a> {
     /// [`Refusal::Unverified`] when the signature is not WeChat's.
     pub(crate) fn check_url(&self, raw_query: &str) -> Result<String, Refusal> {
         let query = UrlCheckQuery::parse(raw_query).map_err(|_| self.unverified("query"))?;
-        let crypt = self.crypt().map_err(|_| self.unverified("key"))?;
-        if crypt.verify_url(&query) { Ok(query.echostr) } else { Err(self.unverified("signature")) }
+        for push_token in self.push_tokens() {
+            let crypt = self.crypt(push_token).map_err(|_| self.unverified("key"))?;
+            if crypt.verify_url(&query) {
+                return Ok(query.echostr);
+            }
+        }
+        Err(self.unverified("signature"))
     }
 
     /// Which check failed helps the operator; the sender is not told.
@@ -100,12 +114,20 @@ impl<'a> Recipient<'a> {
     fn opened(&self, raw_query: &str, body: &[u8]) -> Result<Vec<u8>, &'static str> {
         let query = PushQuery::parse(raw_query).map_err(|_| "query")?;
         let envelope = self.envelope(body).map_err(|_| "envelope")?;
-        let crypt = self.crypt().map_err(|_| "key")?;
-        let opened = crypt.open(&query, &envelope.encrypt).map_err(|error| match error {
-            CryptError::BadSignature => "signature",
-            _ => "ciphertext",
-        })?;
-        Ok(opened.plaintext)
+        for push_token in self.push_tokens() {
+            let crypt = self.crypt(push_token).map_err(|_| "key")?;
+            match crypt.open(&query, &envelope.encrypt) {
+                Ok(opened) => return Ok(opened.plaintext),
+                Err(CryptError::BadSignature) => {}
+                Err(_) => return Err("ciphertext"),
+            }
+        }
+        Err("signature")
+    }
+
+    /// With which pushes may be signed.
+    fn push_tokens(&self) -> impl Iterator<Item = &'a Secret<String>> {
+        iter::once(self.push_token).chain(self.previous_push_token)
     }
 
     /// An account may have chosen JSON in WeChat's console; a component cannot.
@@ -118,13 +140,13 @@ impl<'a> Recipient<'a> {
         }
     }
 
-    fn crypt(&self) -> Result<Crypt, CryptError> {
+    fn crypt(&self, push_token: &Secret<String>) -> Result<Crypt, CryptError> {
         let current = EncodingAesKey::parse(self.encoding_aes_key.expose())?;
         let previous = self
             .previous_encoding_aes_key
             .map(|key| EncodingAesKey::parse(key.expose()))
             .transpose()?;
-        Ok(Crypt::new(self.push_token.clone(), self.appid.clone(), current, previous))
+        Ok(Crypt::new(push_token.clone(), self.appid.clone(), current, previous))
     }
 
     fn appid_of(&self, kind: Kind) -> Option<&'a Appid> {

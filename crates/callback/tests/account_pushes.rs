@@ -120,6 +120,8 @@ async fn connect(
         id: AuthorizerId::new(at, entropy),
         connection: Connection::Secret,
         tenant_id: None,
+        refused_at: None,
+        released_at: None,
         appid: Appid::parse(appid).expect("given"),
         state: AuthorizerState::Active,
         generation: 1,

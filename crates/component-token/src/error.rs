@@ -21,6 +21,17 @@ pub enum Error {
     /// The 消息加解密Key is not one.
     #[error("the encoding_aes_key is not usable")]
     BadEncodingAesKey(#[source] CryptError),
+    /// What proves pushes was changed a short while ago, and WeChat may still use what it was before.
+    #[error(
+        "the push token or encoding_aes_key of component {appid} was changed within the last day: \
+         set the one before again, or wait until {until}"
+    )]
+    ChangeUnderWay {
+        /// The component.
+        appid: Appid,
+        /// From when it can be changed.
+        until: Instant,
+    },
     /// No ticket is at hand that WeChat would still take.
     #[error("no component_verify_ticket of the last 12 hours is stored for component {appid}")]
     TicketMissing {
@@ -115,6 +126,7 @@ impl Error {
             | Self::CeilingReached { .. } => true,
             Self::ComponentNotFound { .. }
             | Self::ComponentExists { .. }
+            | Self::ChangeUnderWay { .. }
             | Self::BadEncodingAesKey(_) => false,
             Self::Shared(error) => error.is_transient(),
             Self::Storage(error) => error.is_transient(),
@@ -136,6 +148,7 @@ impl Error {
             Self::Shared(error) => error.wechat(),
             Self::ComponentNotFound { .. }
             | Self::ComponentExists { .. }
+            | Self::ChangeUnderWay { .. }
             | Self::BadEncodingAesKey(_)
             | Self::TicketMissing { .. }
             | Self::LeaseBusy { .. }

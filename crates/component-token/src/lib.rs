@@ -9,10 +9,11 @@ mod patience;
 mod reaction;
 mod tickets;
 mod tokens;
+mod trail;
 mod watch;
 
 pub use ceiling::{Ceiling, RefreshLimits};
-pub use components::{Components, NewComponent};
+pub use components::{ComponentChange, Components, NewComponent, PUSH_TOKEN_OVERLAP};
 pub use error::{Error, Result, UpstreamFault};
 pub use flight::{Flight, Flights, LEASE_TTL, LeasedWork, under_lease};
 pub use keeper::{Cured, Hold, Keeper, KeeperBase, Landed, Obtained, Source, Wanted};
@@ -20,4 +21,5 @@ pub use patience::patiently;
 pub use reaction::{PROBE_PAUSE, Reaction};
 pub use tickets::{Tickets, oldest_usable_ticket};
 pub use tokens::{ComponentTokens, PreAuthCode};
+pub use trail::keep_entry;
 pub use watch::{TICKET_LATE_AFTER, TicketWatch};

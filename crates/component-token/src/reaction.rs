@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Days, FixedOffset};
-use lingpai_model::{Instant, token::RefreshPolicy};
+use chrono::Days;
+use lingpai_model::{Instant, quota::BEIJING, token::RefreshPolicy};
 use lingpai_wechat::{client::ClientError, errcode::Errcode};
 
 /// What follows a refresh that failed.
@@ -44,11 +44,6 @@ const UNTIL_SPREAD_MS: u64 = 10_000;
 
 /// How far behind midnight those spread out that waited for it.
 const MIDNIGHT_SPREAD_SECS: i64 = 600;
-
-/// Where the day turns for WeChat's quotas.
-///
-/// Assumed: midnight in Beijing; WeChat's pages do not say (#3).
-const BEIJING_AHEAD_SECS: i32 = 8 * 60 * 60;
 
 impl Reaction {
     /// What follows when a call that gets a token failed with `error`.
@@ -127,14 +122,12 @@ impl Reaction {
 }
 
 /// The next turn of the day in Beijing.
+///
+/// Assumed: there the day turns for WeChat's quotas; its pages do not say (#3).
 fn midnight_after(now: Instant) -> Instant {
-    let beijing = FixedOffset::east_opt(BEIJING_AHEAD_SECS).expect("eight hours are a time zone");
-    let tomorrow = now.with_timezone(&beijing).date_naive() + Days::new(1);
+    let tomorrow = now.with_timezone(&BEIJING).date_naive() + Days::new(1);
     let midnight = tomorrow.and_hms_opt(0, 0, 0).expect("every day begins");
-    DateTime::from_naive_utc_and_offset(
-        midnight - chrono::Duration::seconds(BEIJING_AHEAD_SECS.into()),
-        chrono::Utc,
-    )
+    midnight.and_local_timezone(BEIJING).single().expect("the offset never changes").to_utc()
 }
 
 #[cfg(test)]

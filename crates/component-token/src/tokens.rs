@@ -2,6 +2,8 @@
 
 use lingpai_model::{
     Instant, Secret,
+    audit::{Action, AuditEntry},
+    caller::OperatorCaller,
     component::Component,
     id::ComponentId,
     token::{AccessToken, KeptToken, RefreshCause, TokenHealth, TokenKey, TokenKind},
@@ -18,6 +20,7 @@ use crate::{
     keeper::{Cured, Hold, Keeper, KeeperBase, Landed, Obtained, Source, Wanted},
     patience::patiently,
     reaction::Reaction,
+    trail::keep_entry,
 };
 
 /// How many tickets are tried when WeChat does not take the newest.
@@ -105,11 +108,15 @@ impl ComponentTokens {
         self.keeper.after_rejection(component, rejected).await
     }
 
-    /// Gets a new token now, and tells how it stands then.
+    /// Gets a new token now because an operator asks for it, and tells how it stands then.
     ///
     /// # Errors
     /// As [`ComponentTokens::get`].
-    pub async fn renew(&self, component: &Component) -> Result<TokenHealth> {
+    pub async fn renew(&self, by: &OperatorCaller, component: &Component) -> Result<TokenHealth> {
+        let KeeperBase { db, clock, entropy, .. } = &self.keeper.source().base;
+        let (act, asked) = (by.act(), Action::ComponentTokenRefreshAsked);
+        let entry = AuditEntry::of(&act, asked, component.appid.as_str(), (clock.now(), entropy));
+        keep_entry(db, &entry).await?;
         self.keeper.renew(component, RefreshCause::Manual).await?;
         self.health(component).await
     }
@@ -196,13 +203,15 @@ impl Source for ComponentSource {
         Ok(components)
     }
 
-    /// The newest ticket is sent; when WeChat does not take it, the ones before it.
+    /// The newest ticket is sent; when WeChat does not take it, the ones before it. The secret is read
+    /// under the lease: once it is changed, what was got with the one before is not stored.
     async fn obtain(
         &self,
         component: &Component,
         _: Wanted<'_>,
         hold: &Hold<'_>,
     ) -> Result<Obtained> {
+        let component = &self.base.db.components().get(&component.id).await?;
         let tickets = self.tickets.usable(component).await?;
         let mut refused = Error::TicketMissing { appid: component.appid.clone() };
         for ticket in tickets.iter().take(TRIED_TICKETS) {

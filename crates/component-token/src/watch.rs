@@ -3,6 +3,8 @@
 use chrono::Duration;
 use lingpai_model::{
     Instant,
+    audit::{Action, AuditEntry},
+    caller::OperatorCaller,
     clock::{Entropy, SharedClock},
     component::{Component, ComponentWatch},
     event::{Event, EventKind},
@@ -11,7 +13,7 @@ use lingpai_model::{
 use lingpai_storage::Db;
 use lingpai_wechat::client::Client;
 
-use crate::{Error, Result};
+use crate::{Error, Result, trail::keep_entry};
 
 /// How long without a ticket is too long: two pushes were missed.
 ///
@@ -59,11 +61,23 @@ impl TicketWatch {
         Ok(asked)
     }
 
-    /// Asks WeChat to push tickets to this component (again), whether or not they are late.
+    /// Asks WeChat to push tickets to this component (again), whether or not they are late, because
+    /// an operator wants it to.
     ///
     /// # Errors
     /// [`Error::Wechat`] when it refused or could not be reached.
-    pub async fn start_push_ticket(&self, component: &Component) -> Result<()> {
+    pub async fn start_push_ticket(
+        &self,
+        by: &OperatorCaller,
+        component: &Component,
+    ) -> Result<()> {
+        let (act, at) = (by.act(), (self.clock.now(), &self.entropy));
+        let asked = Action::ComponentTicketPushAsked;
+        keep_entry(&self.db, &AuditEntry::of(&act, asked, component.appid.as_str(), at)).await?;
+        self.ask_wechat(component).await
+    }
+
+    async fn ask_wechat(&self, component: &Component) -> Result<()> {
         Ok(self.wechat.start_push_ticket(&component.appid, &component.appsecret).await?)
     }
 
@@ -122,7 +136,7 @@ impl TicketWatch {
             tx.events().append(&self.late(component, now)).await?;
         }
         tx.commit().await?;
-        let asked = self.start_push_ticket(component).await;
+        let asked = self.ask_wechat(component).await;
         tracing::error!(
             component.appid = %component.appid,
             error = asked.as_ref().err().map(Error::to_string),
@@ -140,6 +154,7 @@ impl TicketWatch {
             authorizer_appid: None,
             kind: EventKind::TicketLate,
             occurred_at: at,
+            detail: None,
         }
     }
 }

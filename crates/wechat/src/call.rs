@@ -9,6 +9,7 @@ pub mod authorizer;
 pub mod component;
 mod field;
 pub mod oauth;
+pub mod quota;
 
 use std::time::Duration;
 
@@ -146,6 +147,19 @@ fn clean_errmsg(mut errmsg: String, secrets: &[&Secret<String>]) -> String {
 fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, AnswerError> {
     serde_json::from_slice(json)
         .map_err(|_| AnswerError::Garbled("not the JSON that is documented"))
+}
+
+/// What is answered to a call that has nothing else to tell than that it was done.
+fn done(json: &[u8]) -> Result<(), AnswerError> {
+    #[derive(Deserialize)]
+    struct Wire {
+        #[serde(default, deserialize_with = "field::integer")]
+        errcode: Option<i64>,
+    }
+    match parse::<Wire>(json)?.errcode {
+        Some(0) => Ok(()),
+        Some(_) | None => Err(AnswerError::Garbled("no errcode")),
+    }
 }
 
 /// A token or code that is there and can be one.

@@ -3,7 +3,7 @@
 //! The rows are data that ships inside the binary. They decide what never passes; the ids of
 //! permission sets are hints and never a reason to refuse.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
 
 /// Which token an endpoint takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,12 @@ pub struct Form {
     /// Permission sets of which one suffices; empty when unknown.
     pub permission_sets: Vec<u32>,
 }
+
+/// The host of WeChat's API, as the rows name it.
+pub const API_HOST: &str = "api.weixin.qq.com";
+
+/// The host of WeChat's pages, as the rows name it.
+pub const PAGES_HOST: &str = "mp.weixin.qq.com";
 
 /// One path with every way to call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,13 +109,22 @@ impl Catalogue {
     /// path is not another one for being written in capitals.
     #[must_use]
     pub fn find(&self, path: &str) -> Option<&Endpoint> {
-        self.endpoints.get(&path.to_ascii_lowercase())
+        self.endpoints.get(folded(path).as_ref())
     }
 
     /// Whether WeChat says that no third-party platform may call this path for an account.
     #[must_use]
     pub fn is_not_delegable(&self, path: &str) -> bool {
-        self.not_delegable.contains_key(&path.to_ascii_lowercase())
+        self.not_delegable.contains_key(folded(path).as_ref())
+    }
+}
+
+/// The path without capitals, which most have none of.
+fn folded(path: &str) -> Cow<'_, str> {
+    if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(path.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(path)
     }
 }
 
@@ -197,6 +212,19 @@ mod tests {
             let endpoint = Catalogue::shipped().find(path).expect(path);
             assert!(!endpoint.takes(TokenKind::Authorizer), "{path}");
         }
+    }
+
+    #[test]
+    fn one_path_lives_at_the_host_of_pages_and_takes_no_token() {
+        let elsewhere: Vec<&Endpoint> = Catalogue::shipped()
+            .endpoints
+            .values()
+            .filter(|endpoint| endpoint.host != API_HOST)
+            .collect();
+        assert_eq!(elsewhere.len(), 1);
+        assert_eq!(elsewhere[0].path, "/cgi-bin/showqrcode");
+        assert_eq!(elsewhere[0].host, PAGES_HOST);
+        assert!(elsewhere[0].takes(TokenKind::None) && elsewhere[0].forms.len() == 1);
     }
 
     #[test]

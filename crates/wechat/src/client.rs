@@ -11,6 +11,7 @@ mod component;
 mod error;
 mod forward;
 mod oauth;
+mod quota;
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,6 +30,16 @@ use crate::{
 /// The most that the answer of a call may have.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
+/// How the access token is called in the query of the component's own calls.
+///
+/// Source: WeChat docs, the pages of those calls; newer ones write [`ACCESS_TOKEN`], and both work.
+const COMPONENT_ACCESS_TOKEN: &str = "component_access_token";
+
+/// How the access token is called in the query of all other calls.
+///
+/// Source: WeChat docs, every page of a call for an account.
+const ACCESS_TOKEN: &str = "access_token";
+
 /// How many idle connections are kept.
 const MAX_IDLE_CONNECTIONS: usize = 64;
 
@@ -40,6 +51,8 @@ const IDLE_CONNECTION_LIFETIME: Duration = Duration::from_secs(50);
 pub struct ClientConfig {
     /// Scheme, host and port of the API; nothing else.
     pub api_url: Url,
+    /// Scheme, host and port of the host of pages, which serves a few pictures; nothing else.
+    pub mp_url: Url,
     /// The longest that making a connection may take.
     pub connect_timeout: Duration,
     /// The longest that one of our own calls may take, its answer included.
@@ -49,10 +62,11 @@ pub struct ClientConfig {
 }
 
 impl Default for ClientConfig {
-    /// WeChat's own address, and the limits that it is called under.
+    /// WeChat's own addresses, and the limits that it is called under.
     fn default() -> Self {
         Self {
             api_url: Url::parse("https://api.weixin.qq.com").expect("a fixed address"),
+            mp_url: Url::parse("https://mp.weixin.qq.com").expect("a fixed address"),
             connect_timeout: Duration::from_secs(3),
             call_timeout: Duration::from_secs(10),
             silence_timeout: Duration::from_secs(30),
@@ -70,8 +84,8 @@ pub struct Client {
 /// One of our own calls with a JSON body: what goes out, and what must not come back in an error.
 struct Outgoing<'a, B> {
     call: Call,
-    /// The component's access token, unless the call works without.
-    token: Option<&'a Secret<String>>,
+    /// The access token and its name in the query, unless the call works without.
+    token: Option<(&'static str, &'a Secret<String>)>,
     /// Every secret inside `body`.
     secrets: &'a [&'a Secret<String>],
     body: B,
@@ -81,20 +95,14 @@ impl Client {
     /// Makes a client. The process must have a TLS provider installed.
     ///
     /// # Errors
-    /// [`ClientError::Misconfigured`] when the address is not a bare `http` or `https` origin, or TLS
+    /// [`ClientError::Misconfigured`] when an address is not a bare `http` or `https` origin, or TLS
     /// cannot be set up, for instance without root certificates.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
-        let url = &config.api_url;
-        let is_origin = matches!(url.scheme(), "http" | "https")
-            && url.has_host()
-            && url.path() == "/"
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none();
-        if !is_origin {
-            let what = "the API address must be scheme, host and port only".to_owned();
-            return Err(ClientError::Misconfigured { what });
+        for (url, what) in [(&config.api_url, "the API"), (&config.mp_url, "the pages")] {
+            if !is_origin(url) {
+                let what = format!("the address of {what} must be scheme, host and port only");
+                return Err(ClientError::Misconfigured { what });
+            }
         }
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -118,12 +126,13 @@ impl Client {
     ) -> Result<A, ClientError> {
         let Outgoing { call, token, secrets, body } = outgoing;
         let mut url = self.url(call.path)?;
-        if let Some(token) = token {
-            url.query_pairs_mut().append_pair("component_access_token", token.expose());
+        if let Some((name, token)) = token {
+            url.query_pairs_mut().append_pair(name, token.expose());
         }
         let body = serde_json::to_vec(&body).expect("texts, numbers and booleans make JSON");
         let request =
             self.http.post(url).header(http::header::CONTENT_TYPE, "application/json").body(body);
+        let token = token.map(|(_, token)| token);
         let secrets: Vec<&Secret<String>> = secrets.iter().copied().chain(token).collect();
         self.exchange(call, request, &secrets).await
     }
@@ -168,19 +177,34 @@ impl Client {
         })
     }
 
-    /// The address of `path` at the fixed host.
-    ///
-    /// Security invariant: an address whose path is not the judged one byte for byte is never called.
+    /// The address of `path` at the API's fixed host.
     fn url(&self, path: &str) -> Result<Url, ClientError> {
-        let mut url = self.config.api_url.clone();
-        url.set_path(path);
-        if url.path() == path {
-            Ok(url)
-        } else {
-            let what = "a path that changes when an address is made of it".to_owned();
-            Err(ClientError::Misconfigured { what })
-        }
+        at(&self.config.api_url, path)
     }
+}
+
+/// The address of `path` at a fixed host.
+///
+/// Security invariant: an address whose path is not the judged one byte for byte is never called.
+fn at(origin: &Url, path: &str) -> Result<Url, ClientError> {
+    let mut url = origin.clone();
+    url.set_path(path);
+    if url.path() == path {
+        Ok(url)
+    } else {
+        let what = "a path that changes when an address is made of it".to_owned();
+        Err(ClientError::Misconfigured { what })
+    }
+}
+
+fn is_origin(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
 }
 
 /// The secret as it stands in an address: an errmsg may repeat the address.

@@ -12,6 +12,7 @@ use lingpai_wechat::{
         },
         component::{ComponentAccessToken, PreAuthCode, PushTicketStarted},
         oauth::{WEB_REFRESH_TOKEN_LIFETIME, WebAccessToken, WebToken},
+        quota::{QuotaCleared, QuotaFigures, RateFigures},
         read_answer,
     },
     errcode::Errcode,
@@ -50,6 +51,33 @@ fn tokens_and_codes_are_read() {
     let token = token.access_token.expect("an access token");
     assert!(token.value.expose().starts_with("aaUl5s6kAByLwgV0"));
     assert_eq!(token.expires_in, Duration::from_secs(7200));
+}
+
+#[test]
+fn a_quota_is_read() {
+    let expected = QuotaFigures {
+        daily_limit: 500_000,
+        used: 1234,
+        remain: 498_766,
+        rate_limit: Some(RateFigures { call_count: 1_000_000, refresh_second: 60 }),
+        component_rate_limit: Some(RateFigures { call_count: 5_000_000, refresh_second: 60 }),
+    };
+    assert_eq!(sample("openapi_quota_get"), Ok(expected));
+    let bare = r#"{"errcode":0,"quota":{"daily_limit":"10","used":12,"remain":-2},
+        "rate_limit":{"call_count":5}}"#;
+    let few = QuotaFigures {
+        daily_limit: 10,
+        used: 12,
+        remain: 0,
+        rate_limit: None,
+        component_rate_limit: None,
+    };
+    assert_eq!(read(bare), Ok(few));
+    for odd in ["{}", r#"{"quota":{}}"#, r#"{"quota":{"daily_limit":1,"used":1}}"#] {
+        assert!(matches!(read::<QuotaFigures>(odd), Err(AnswerError::Garbled(_))), "{odd}");
+    }
+    assert_eq!(sample("clear_quota"), Ok(QuotaCleared));
+    assert!(read::<QuotaCleared>("{}").is_err());
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl Work {
     }
 
     /// Stores authorizer and tokens. The tenant is the one the `pre_auth_code` was issued to; an
-    /// authorizer that has an owner keeps it.
+    /// authorizer that has an owner keeps it, and one that was released since the grant has none.
     async fn store_grant(
         &self,
         tx: &Tx,
@@ -97,6 +97,8 @@ impl Work {
                     appid: component.appid.clone(),
                 },
                 tenant_id,
+                refused_at: None,
+                released_at: None,
                 appid: granted.appid.clone(),
                 state: AuthorizerState::Active,
                 generation: 1,
@@ -111,6 +113,7 @@ impl Work {
             emit(tx, &self.entropy, &authorizer, EventKind::Authorized, now).await?;
             return Ok(authorizer);
         };
+        let tenant_id = tenant_id.filter(|_| !is_older_than_release(exchange, &old));
         self.renew_grant(tx, component, old, (tenant_id, profile, granted)).await
     }
 
@@ -144,6 +147,10 @@ impl Work {
 
         let mut authorizer = old;
         authorizer.tenant_id = authorizer.tenant_id.or(tenant_id);
+        if is_claimed_now {
+            // What is authorized for a tenant is to be served, whatever was said of it before.
+            authorizer.refused_at = None;
+        }
         authorizer.profile = authorizer.profile.merge(profile);
         authorizer.updated_at = now;
         if is_newer {
@@ -197,6 +204,12 @@ impl Work {
             kept.remember(Refresh { at: now, cause: RefreshCause::Grant, failure: None });
         }
         kept.refresh_token = granted.refresh_token;
+        if authorizer.tenant_id.is_none()
+            && (authorizer.released_at.is_some() || authorizer.refused_at.is_some())
+        {
+            // Whoever becomes its owner makes it due.
+            kept.due_at = None;
+        }
         Ok(tx.tokens().replace(&kept).await?)
     }
 
@@ -212,8 +225,11 @@ impl Work {
         if let Some(digest) = &exchange.pre_auth_code_digest {
             let id = &exchange.component_id;
             let pushed = tx.authorizations().system_find_by_pre_auth_code(id, digest).await?;
-            if let Some(started) = pushed {
-                let state = if Some(&started.tenant_id) == authorizer.tenant_id.as_ref() {
+            // Of an account that was released since, nobody is the owner: that is no outcome.
+            if let Some(started) = pushed
+                && let Some(owner) = &authorizer.tenant_id
+            {
+                let state = if started.tenant_id == *owner {
                     AuthorizationState::Finished { authorizer_appid, at }
                 } else {
                     AuthorizationState::OwnedElsewhere { authorizer_appid, at }
@@ -237,4 +253,14 @@ impl Work {
 fn is_owner(started: &Authorization, authorizer: &Authorizer) -> bool {
     Some(&started.component_id) == authorizer.connection.component_id()
         && Some(&started.tenant_id) == authorizer.tenant_id.as_ref()
+}
+
+/// Whether this was granted before the account was last released. Who gave it up must not get it back
+/// by a grant that was still under way. WeChat's clock tells whole seconds; ours tells of a code that
+/// was here before.
+fn is_older_than_release(exchange: &Exchange, authorizer: &Authorizer) -> bool {
+    authorizer.released_at.is_some_and(|released_at| {
+        exchange.created_at < released_at
+            || exchange.granted_at.timestamp() < released_at.timestamp()
+    })
 }

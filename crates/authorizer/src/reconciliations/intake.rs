@@ -179,6 +179,8 @@ impl Work {
             id: AuthorizerId::new(now, &self.base.entropy),
             connection: Connection::Component { id, appid },
             tenant_id: None,
+            refused_at: None,
+            released_at: None,
             appid: listed.authorizer_appid.clone(),
             state: AuthorizerState::Active,
             generation: 1,

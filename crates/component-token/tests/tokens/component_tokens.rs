@@ -49,20 +49,21 @@ async fn a_due_token_is_handed_out_while_its_refresh_is_under_way() {
 #[tokio::test]
 async fn a_new_token_that_is_wanted_during_a_refresh_is_another_than_before() {
     let world = World::start().await;
+    let by = world.operator();
     let process = world.process().await;
     let first = process.get(&world.component).await.unwrap();
     world.advance(DUE);
     world.hold_next();
     process.get(&world.component).await.unwrap();
     world.held().await;
-    let renewing = process.renew(&world.component);
+    let renewing = process.renew(&by, &world.component);
     let (health, _) = tokio::join!(renewing, async { world.wechat.release(None) });
     assert_eq!(health.unwrap().state, TokenState::Fresh);
     let second = process.get(&world.component).await.unwrap();
     assert_ne!(second, first);
     assert_eq!(world.calls(), 2, "the refresh under way gave it");
 
-    let health = process.renew(&world.component).await.unwrap();
+    let health = process.renew(&by, &world.component).await.unwrap();
     assert_ne!(process.get(&world.component).await.unwrap(), second);
     let causes: Vec<_> = health.refreshes.iter().map(|refresh| refresh.cause).collect();
     assert_eq!(causes, [RefreshCause::Manual, RefreshCause::Asked, RefreshCause::Asked]);
@@ -71,9 +72,10 @@ async fn a_new_token_that_is_wanted_during_a_refresh_is_another_than_before() {
 #[tokio::test]
 async fn many_who_want_a_new_token_at_once_get_the_same_one() {
     let world = World::start().await;
+    let by = world.operator();
     let process = world.process().await;
     process.get(&world.component).await.unwrap();
-    for health in join_all((0..20).map(|_| process.renew(&world.component))).await {
+    for health in join_all((0..20).map(|_| process.renew(&by, &world.component))).await {
         health.unwrap();
     }
     assert_eq!(world.calls(), 2);
@@ -143,6 +145,7 @@ async fn a_refresh_that_fails_leaves_the_token_as_it_was_and_rests() {
 #[tokio::test]
 async fn an_answer_that_makes_no_sense_leaves_the_token_as_it_was() {
     let world = World::start().await;
+    let by = world.operator();
     let process = world.process().await;
     let first = process.get(&world.component).await.unwrap();
     for body in ["{}", "<html>", r#"{"component_access_token":"","expires_in":7200}"#] {
@@ -152,7 +155,7 @@ async fn an_answer_that_makes_no_sense_leaves_the_token_as_it_was() {
             body: body.to_owned(),
         };
         world.wechat.set_fault(Fault::new(COMPONENT_TOKEN, answer).times(1));
-        let error = process.renew(&world.component).await.unwrap_err();
+        let error = process.renew(&by, &world.component).await.unwrap_err();
         let fault = error.wechat().map(UpstreamFault::from);
         assert_eq!(fault, Some(UpstreamFault::Garbled), "{body}");
         assert_eq!(world.stored().await.token.unwrap().value, first, "{body}");

@@ -23,12 +23,13 @@ fn is_ceiling(error: &Error) -> bool {
 #[tokio::test]
 async fn a_token_that_was_refreshed_too_often_is_still_handed_out() {
     let world = World::start().await;
+    let by = world.operator();
     let process = world.limited_process(two_an_hour()).await;
     process.get(&world.component).await.unwrap();
-    process.renew(&world.component).await.unwrap();
+    process.renew(&by, &world.component).await.unwrap();
     let newest = world.newest();
     for _ in 0..3 {
-        let error = process.renew(&world.component).await.unwrap_err();
+        let error = process.renew(&by, &world.component).await.unwrap_err();
         assert!(is_ceiling(&error) && error.is_transient(), "{error}");
         let error = process.after_rejection(&world.component, newest.clone()).await.unwrap_err();
         assert!(is_ceiling(&error), "{error}");
@@ -41,12 +42,13 @@ async fn a_token_that_was_refreshed_too_often_is_still_handed_out() {
 #[tokio::test]
 async fn each_process_counts_for_itself() {
     let world = World::start().await;
+    let by = world.operator();
     let one = world.limited_process(two_an_hour()).await;
     one.get(&world.component).await.unwrap();
-    one.renew(&world.component).await.unwrap();
+    one.renew(&by, &world.component).await.unwrap();
     let two = world.limited_process(two_an_hour()).await;
-    two.renew(&world.component).await.unwrap();
-    assert!(one.renew(&world.component).await.is_err());
+    two.renew(&by, &world.component).await.unwrap();
+    assert!(one.renew(&by, &world.component).await.is_err());
     assert_eq!(world.calls(), 3);
 }
 
@@ -69,9 +71,10 @@ async fn clocks_gone_mad_cause_no_storm() {
 #[tokio::test]
 async fn a_worker_puts_off_what_was_refreshed_too_often() {
     let world = World::start().await;
+    let by = world.operator();
     let process = world.limited_process(two_an_hour()).await;
     process.get(&world.component).await.unwrap();
-    process.renew(&world.component).await.unwrap();
+    process.renew(&by, &world.component).await.unwrap();
     world.advance(DUE);
     assert_eq!(process.run_once().await.unwrap(), 1);
     process.settled().await;

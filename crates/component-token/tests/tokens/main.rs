@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop anywhere")]
 
 mod component_tokens;
+mod components;
 mod fences;
 mod limits;
 mod world;

@@ -8,9 +8,10 @@ use lingpai_component_token::{
 use lingpai_emulator::{Emulator, EmulatorConfig, Fault, FaultKind, Kill};
 use lingpai_model::{
     Appid, Instant, Secret,
+    caller::{OperatorCaller, Via},
     clock::{Clock as _, Entropy, ManualClock, SharedClock},
     component::Component,
-    id::ComponentId,
+    id::{ComponentId, OperatorId},
     token::{AccessToken, KeptToken, TokenKey},
 };
 use lingpai_storage::{Db, Tx, testing::TestDb};
@@ -50,8 +51,10 @@ impl World {
             name: "平台".to_owned(),
             appsecret: Secret::new(identity.appsecret),
             push_token: Secret::new(identity.push_token),
+            previous_push_token: None,
             encoding_aes_key: Secret::new(identity.encoding_aes_key),
             previous_encoding_aes_key: None,
+            encoding_aes_key_changed_at: None,
             created_at: now,
             updated_at: now,
         };
@@ -93,6 +96,19 @@ impl World {
             tasks: TaskTracker::new(),
         };
         ComponentTokens::new(base, wechat, tickets, watch)
+    }
+
+    /// A watch over the tickets.
+    pub(crate) async fn watch(&self) -> TicketWatch {
+        let api_url = self.wechat.base_url().parse().unwrap();
+        let wechat = Client::new(ClientConfig { api_url, ..ClientConfig::default() }).unwrap();
+        TicketWatch::new(self.connect().await, wechat, self.clock(), self.entropy.clone())
+    }
+
+    /// Somebody who may ask for everything.
+    pub(crate) fn operator(&self) -> OperatorCaller {
+        let id = OperatorId::new(Instant::UNIX_EPOCH, &Entropy::seeded(7));
+        OperatorCaller { id, via: Via::default() }
     }
 
     /// The database once more, with connections of its own.

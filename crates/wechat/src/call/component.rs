@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, AnswerError, Call, field, lifetime, needed_token, parse};
+use super::{Answer, AnswerError, Call, done, field, lifetime, needed_token, parse};
 use crate::secret::Secret;
 
 /// How long WeChat honours a `component_verify_ticket`, counted from its `CreateTime`.
@@ -63,15 +63,7 @@ pub struct PushTicketStarted;
 
 impl Answer for PushTicketStarted {
     fn read(json: &[u8]) -> Result<Self, AnswerError> {
-        #[derive(Deserialize)]
-        struct Wire {
-            #[serde(default, deserialize_with = "field::integer")]
-            errcode: Option<i64>,
-        }
-        match parse::<Wire>(json)?.errcode {
-            Some(0) => Ok(Self),
-            Some(_) | None => Err(AnswerError::Garbled("no errcode")),
-        }
+        done(json).map(|()| Self)
     }
 }
 

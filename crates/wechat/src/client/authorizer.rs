@@ -1,6 +1,6 @@
 //! Calls about one authorizer, or about all of them.
 
-use super::{Client, ClientError, Outgoing};
+use super::{COMPONENT_ACCESS_TOKEN, Client, ClientError, Outgoing};
 use crate::{
     call::authorizer::{
         AUTHORIZER_TOKEN, AuthorizationInfo, AuthorizerInfoAnswer, AuthorizerInfoRequest,
@@ -24,7 +24,7 @@ impl Client {
     ) -> Result<AuthorizationInfo, ClientError> {
         self.send(Outgoing {
             call: QUERY_AUTH,
-            token: Some(component_access_token),
+            token: Some((COMPONENT_ACCESS_TOKEN, component_access_token)),
             secrets: &[authorization_code],
             body: QueryAuthRequest {
                 component_appid: component_appid.as_str(),
@@ -47,7 +47,7 @@ impl Client {
     ) -> Result<RefreshedToken, ClientError> {
         self.send(Outgoing {
             call: AUTHORIZER_TOKEN,
-            token: Some(component_access_token),
+            token: Some((COMPONENT_ACCESS_TOKEN, component_access_token)),
             secrets: &[refresh_token],
             body: AuthorizerTokenRequest {
                 component_appid: component_appid.as_str(),
@@ -72,7 +72,7 @@ impl Client {
         let answer: AuthorizerInfoAnswer = self
             .send(Outgoing {
                 call,
-                token: Some(component_access_token),
+                token: Some((COMPONENT_ACCESS_TOKEN, component_access_token)),
                 secrets: &[],
                 body: AuthorizerInfoRequest {
                     component_appid: component_appid.as_str(),
@@ -102,7 +102,7 @@ impl Client {
     ) -> Result<AuthorizerList, ClientError> {
         self.send(Outgoing {
             call: GET_AUTHORIZER_LIST,
-            token: Some(component_access_token),
+            token: Some((COMPONENT_ACCESS_TOKEN, component_access_token)),
             secrets: &[],
             body: AuthorizerListRequest {
                 component_appid: component_appid.as_str(),

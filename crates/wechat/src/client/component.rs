@@ -1,6 +1,6 @@
 //! Calls about the component itself.
 
-use super::{Client, ClientError, Outgoing};
+use super::{COMPONENT_ACCESS_TOKEN, Client, ClientError, Outgoing};
 use crate::{
     call::component::{
         COMPONENT_TOKEN, CREATE_PREAUTHCODE, ComponentAccessToken, ComponentTokenRequest,
@@ -69,7 +69,7 @@ impl Client {
     ) -> Result<PreAuthCode, ClientError> {
         self.send(Outgoing {
             call: CREATE_PREAUTHCODE,
-            token: Some(component_access_token),
+            token: Some((COMPONENT_ACCESS_TOKEN, component_access_token)),
             secrets: &[],
             body: CreatePreauthcodeRequest { component_appid: component_appid.as_str() },
         })

@@ -66,6 +66,15 @@ impl ClientError {
         }
     }
 
+    /// Whether the call may have had its effect, though nothing usable came back.
+    #[must_use]
+    pub fn may_have_had_effect(&self) -> bool {
+        match self {
+            Self::Timeout { .. } | Self::Unreachable { .. } | Self::Garbled { .. } => true,
+            Self::Rejected { .. } | Self::TooLarge { .. } | Self::Misconfigured { .. } => false,
+        }
+    }
+
     /// WeChat's number, if it refused.
     #[must_use]
     pub fn errcode(&self) -> Option<Errcode> {

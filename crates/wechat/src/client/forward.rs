@@ -14,8 +14,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, stream, stream::BoxStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::time::timeout;
+use url::Url;
 
-use super::{Client, ClientError};
+use super::{ACCESS_TOKEN, Client, ClientError, at};
 use crate::secret::Secret;
 
 /// How errors name a forwarded call: its path may tell what a tenant does.
@@ -26,7 +27,7 @@ const MAX_UNSIZED_BYTES: usize = 2 * 1024 * 1024;
 
 /// Headers that never pass, in either direction: of the connection, of cookies and credentials, and
 /// of proxies on the way. (`proxy-…`, `x-forwarded-…` and `lingpai-…` go by their prefix.)
-const NEVER: [HeaderName; 21] = [
+static NEVER: [HeaderName; 26] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::TE,
@@ -48,12 +49,18 @@ const NEVER: [HeaderName; 21] = [
     HeaderName::from_static("true-client-ip"),
     HeaderName::from_static("cf-connecting-ip"),
     HeaderName::from_static("x-original-host"),
+    // By these some servers take another path or method than the one that was judged.
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-method-override"),
 ];
 
 /// Request headers that we set ourselves or that would change what comes back. Without
 /// `Accept-Encoding` and ranges an answer comes whole and searchable: a token that is cut in two by
 /// two ranges could not be found in either.
-const NEVER_OUT: [HeaderName; 6] = [
+static NEVER_OUT: [HeaderName; 6] = [
     header::HOST,
     header::EXPECT,
     header::ACCEPT_ENCODING,
@@ -63,7 +70,7 @@ const NEVER_OUT: [HeaderName; 6] = [
 ];
 
 /// Response headers that speak about WeChat's host, not about ours.
-const NEVER_BACK: [HeaderName; 2] = [header::ALT_SVC, header::STRICT_TRANSPORT_SECURITY];
+static NEVER_BACK: [HeaderName; 2] = [header::ALT_SVC, header::STRICT_TRANSPORT_SECURITY];
 
 const NEVER_PREFIXES: [&str; 3] = ["proxy-", "x-forwarded-", "lingpai-"];
 
@@ -86,7 +93,7 @@ pub enum ForwardBody {
     },
 }
 
-/// A call that is passed on.
+/// A call that is passed on, all but its body. It can be made again.
 pub struct ForwardRequest {
     /// Its method.
     pub method: Method,
@@ -96,8 +103,6 @@ pub struct ForwardRequest {
     pub query: String,
     /// Its headers; the ones that must not pass are left out here.
     pub headers: HeaderMap,
-    /// Its body.
-    pub body: ForwardBody,
 }
 
 /// WeChat's answer to a call that was passed on. Head and body are as received, but for headers that
@@ -122,18 +127,41 @@ impl Client {
     /// misconfigured.
     pub async fn forward(
         &self,
-        request: ForwardRequest,
+        request: &ForwardRequest,
+        body: ForwardBody,
         token: &Secret<String>,
     ) -> Result<ForwardResponse, ClientError> {
-        let ForwardRequest { method, path, query, headers, body } = request;
-        let mut url = self.url(&path)?;
-        url.set_query(Some(&with_token(query, token)));
-        let mut outgoing = reqwest::Request::new(method, url);
-        *outgoing.headers_mut() = filtered(headers, &NEVER_OUT);
+        let mut url = self.url(&request.path)?;
+        url.set_query(Some(&with_token(&request.query, token)));
+        self.pass_on(request, url, body).await
+    }
+
+    /// Passes on a call to the host of pages, which takes no token and gets none.
+    ///
+    /// # Errors
+    /// As [`Client::forward`].
+    pub async fn forward_to_pages(
+        &self,
+        request: &ForwardRequest,
+        body: ForwardBody,
+    ) -> Result<ForwardResponse, ClientError> {
+        let mut url = at(&self.config.mp_url, &request.path)?;
+        url.set_query(Some(&request.query).filter(|query| !query.is_empty()).map(String::as_str));
+        self.pass_on(request, url, body).await
+    }
+
+    async fn pass_on(
+        &self,
+        request: &ForwardRequest,
+        url: Url,
+        body: ForwardBody,
+    ) -> Result<ForwardResponse, ClientError> {
+        let mut outgoing = reqwest::Request::new(request.method.clone(), url);
+        *outgoing.headers_mut() = filtered(&request.headers, &NEVER_OUT);
         let progress = Arc::new(AtomicU64::new(0));
         let silence = self.config.silence_timeout;
         put_body(&mut outgoing, body, &progress, silence).await?;
-        let mut response = while_moving(self.http.execute(outgoing), &progress, silence)
+        let response = while_moving(self.http.execute(outgoing), &progress, silence)
             .await
             .ok_or(ClientError::Timeout { call: CALL })?
             .map_err(|error| ClientError::from_transport(CALL, error))?;
@@ -143,7 +171,7 @@ impl Client {
         }
         Ok(ForwardResponse {
             status: response.status(),
-            headers: filtered(std::mem::take(response.headers_mut()), &NEVER_BACK),
+            headers: filtered(response.headers(), &NEVER_BACK),
             body: watched(response.bytes_stream(), silence),
         })
     }
@@ -167,17 +195,21 @@ async fn while_moving<T>(
 }
 
 /// The query in its own order and spelling, our token last.
-fn with_token(mut query: String, token: &Secret<String>) -> String {
+fn with_token(query: &str, token: &Secret<String>) -> String {
+    let token = token.expose();
+    let mut whole = String::with_capacity(query.len() + ACCESS_TOKEN.len() + token.len() + 8);
+    whole.push_str(query);
     if !query.is_empty() {
-        query.push('&');
+        whole.push('&');
     }
-    query.push_str("access_token=");
-    query.extend(url::form_urlencoded::byte_serialize(token.expose().as_bytes()));
-    query
+    whole.push_str(ACCESS_TOKEN);
+    whole.push('=');
+    whole.extend(url::form_urlencoded::byte_serialize(token.as_bytes()));
+    whole
 }
 
 /// The headers that may pass: not those in [`NEVER`] or `also`, and none that `Connection` names.
-fn filtered(mut headers: HeaderMap, also: &[HeaderName]) -> HeaderMap {
+fn filtered(headers: &HeaderMap, also: &[HeaderName]) -> HeaderMap {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -185,15 +217,15 @@ fn filtered(mut headers: HeaderMap, also: &[HeaderName]) -> HeaderMap {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    let prefixed: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| NEVER_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix)))
-        .cloned()
-        .collect();
-    for name in NEVER.iter().chain(also).chain(&named).chain(&prefixed) {
-        headers.remove(name);
+    let may_pass = |name: &HeaderName| {
+        !NEVER.iter().chain(also).chain(&named).any(|never| never == name)
+            && !NEVER_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
+    };
+    let mut passed = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers.iter().filter(|(name, _)| may_pass(name)) {
+        passed.append(name.clone(), value.clone());
     }
-    headers
+    passed
 }
 
 /// Whether the body comes as it is meant, with no coding on top but chunks.

@@ -224,6 +224,22 @@ async fn each_call_sends_what_is_documented() {
 }
 
 #[tokio::test]
+async fn calls_about_quotas_send_what_is_documented() {
+    let mut peer = Peer::answering(json(r#"{"errcode":0,"errmsg":"ok"}"#)).await;
+    let (client, token) = (peer.client(), Secret::from("a+b"));
+
+    client.get_api_quota(&token, "/cgi-bin/menu/get").await.expect_err("no figures in it");
+    let sent = peer.next().await;
+    assert_eq!(sent.target, "/cgi-bin/openapi/quota/get?access_token=a%2Bb");
+    assert_eq!(sent.json(), value!({"cgi_path": "/cgi-bin/menu/get"}));
+
+    client.clear_quota(&token, &account()).await.expect("it is done");
+    let sent = peer.next().await;
+    assert_eq!(sent.target, "/cgi-bin/clear_quota?access_token=a%2Bb");
+    assert_eq!(sent.json(), value!({"appid": "wx1f0e2d3c4b5a6978"}));
+}
+
+#[tokio::test]
 async fn a_profile_of_another_account_is_garbled() {
     let body = |appid: &str| {
         json(&format!(
@@ -240,7 +256,7 @@ async fn a_profile_of_another_account_is_garbled() {
 }
 
 #[tokio::test]
-async fn only_a_bare_origin_is_an_api_address() {
+async fn only_a_bare_origin_is_an_address_of_wechats() {
     for address in [
         "https://api.weixin.qq.com/cgi-bin",
         "https://api.weixin.qq.com/?x=1",
@@ -249,8 +265,13 @@ async fn only_a_bare_origin_is_an_api_address() {
         "ftp://api.weixin.qq.com",
         "data:text/plain,x",
     ] {
-        let api_url = Url::parse(address).expect(address);
-        let refused = Client::new(ClientConfig { api_url, ..ClientConfig::default() });
-        assert!(matches!(refused, Err(ClientError::Misconfigured { .. })), "{address}");
+        let url = Url::parse(address).expect(address);
+        for config in [
+            ClientConfig { api_url: url.clone(), ..ClientConfig::default() },
+            ClientConfig { mp_url: url, ..ClientConfig::default() },
+        ] {
+            let refused = Client::new(config);
+            assert!(matches!(refused, Err(ClientError::Misconfigured { .. })), "{address}");
+        }
     }
 }

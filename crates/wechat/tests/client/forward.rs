@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use lingpai_wechat::{
-    client::{ClientError, ForwardBody, ForwardRequest, ForwardResponse},
+    client::{Client, ClientError, ForwardBody, ForwardRequest, ForwardResponse},
     secret::Secret,
 };
 use tokio::{
@@ -16,12 +16,15 @@ use tokio::{
 
 use super::peer::{Peer, Received, answer, client, json, listen, read_head};
 
-fn request(method: Method, path: &str, query: &str, body: ForwardBody) -> ForwardRequest {
+/// A call with its body.
+type Whole = (ForwardRequest, ForwardBody);
+
+fn request(method: Method, path: &str, query: &str, body: ForwardBody) -> Whole {
     let (path, query) = (path.to_owned(), query.to_owned());
-    ForwardRequest { method, path, query, headers: HeaderMap::new(), body }
+    (ForwardRequest { method, path, query, headers: HeaderMap::new() }, body)
 }
 
-fn get(path: &str) -> ForwardRequest {
+fn get(path: &str) -> Whole {
     request(Method::GET, path, "", ForwardBody::Empty)
 }
 
@@ -37,17 +40,21 @@ fn token() -> Secret<String> {
     Secret::from("canary+token")
 }
 
+async fn forward(client: &Client, (request, body): Whole) -> Result<ForwardResponse, ClientError> {
+    client.forward(&request, body, &token()).await
+}
+
 /// What WeChat sees of a call.
-async fn sent(request: ForwardRequest) -> Received {
+async fn sent(request: Whole) -> Received {
     let mut peer = Peer::answering(json("{}")).await;
-    peer.client().forward(request, &token()).await.expect("an answer");
+    forward(&peer.client(), request).await.expect("an answer");
     peer.next().await
 }
 
 /// What comes back for a raw answer.
 async fn received(answer: Vec<u8>) -> ForwardResponse {
     let peer = Peer::answering(answer).await;
-    peer.client().forward(get("/cgi-bin/media/get"), &token()).await.expect("an answer")
+    forward(&peer.client(), get("/cgi-bin/media/get")).await.expect("an answer")
 }
 
 async fn whole(response: ForwardResponse) -> Vec<u8> {
@@ -82,6 +89,49 @@ async fn a_call_without_a_query_gets_only_the_token() {
 }
 
 #[tokio::test]
+async fn a_picture_of_the_pages_is_asked_for_without_a_token() {
+    let mut peer = Peer::answering(answer("200 OK", "content-type: image/jpg\r\n", "jpeg")).await;
+    let (mut call, body) =
+        request(Method::GET, "/cgi-bin/showqrcode", "ticket=a%2Fb", ForwardBody::Empty);
+    call.headers = headers(&[("authorization", "Bearer lpk_x"), ("cookie", "a=b")]);
+    let pages = peer.client();
+    let response = pages.forward_to_pages(&call, body).await.expect("an answer");
+    let sent = peer.next().await;
+    assert_eq!(sent.target, "/cgi-bin/showqrcode?ticket=a%2Fb");
+    assert!(sent.header("authorization").is_empty() && sent.header("cookie").is_empty());
+    assert_eq!(whole(response).await, b"jpeg");
+}
+
+#[tokio::test]
+async fn the_headers_of_signed_calls_pass_in_both_directions() {
+    let raw = "HTTP/1.1 200 OK\r\nwechatmp-appid: wx1\r\nWechatmp-Serial: 7\r\n\
+               Wechatmp-TimeStamp: 1700000000\r\nWechatmp-Signature: c2ln\r\n\
+               content-length: 2\r\n\r\n{}";
+    let mut peer = Peer::answering(raw.as_bytes().to_vec()).await;
+    let signed = [
+        ("wechatmp-appid", "wx1"),
+        ("wechatmp-timestamp", "1700000000"),
+        ("wechatmp-signature", "c2lnbmVk"),
+    ];
+    let mut call =
+        request(Method::POST, "/wxa/x", "", ForwardBody::Whole(Bytes::from_static(b"{}")));
+    call.0.headers = headers(&signed);
+    let response = forward(&peer.client(), call).await.expect("an answer");
+    let sent = peer.next().await;
+    for (name, value) in signed {
+        assert_eq!(sent.header(name), [value]);
+    }
+    for (name, value) in [
+        ("wechatmp-appid", "wx1"),
+        ("wechatmp-serial", "7"),
+        ("wechatmp-timestamp", "1700000000"),
+        ("wechatmp-signature", "c2ln"),
+    ] {
+        assert_eq!(response.headers[name], value);
+    }
+}
+
+#[tokio::test]
 async fn an_empty_post_has_the_length_zero() {
     let sent = sent(request(Method::POST, "/wxa/release", "", ForwardBody::Empty)).await;
     assert_eq!(sent.header("content-length"), ["0"]);
@@ -90,7 +140,7 @@ async fn an_empty_post_has_the_length_zero() {
 #[tokio::test]
 async fn headers_that_must_not_pass_are_left_out_on_the_way_in() {
     let mut call = request(Method::POST, "/x", "", ForwardBody::Whole(Bytes::from_static(b"{}")));
-    call.headers = headers(&[
+    call.0.headers = headers(&[
         ("connection", "keep-alive, X-Named"),
         ("connection", "x-named-too"),
         ("x-named", "1"),
@@ -178,7 +228,7 @@ async fn a_compressed_answer_is_garbled() {
         ("content-encoding:", true),
     ] {
         let raw = answer("200 OK", &format!("{coding}\r\n"), "x");
-        let outcome = Peer::answering(raw).await.client().forward(get("/x"), &token()).await;
+        let outcome = forward(&Peer::answering(raw).await.client(), get("/x")).await;
         match outcome {
             Ok(_) => assert!(is_plain, "{coding}"),
             Err(ClientError::Garbled { call: "forward", what }) => {
@@ -196,7 +246,7 @@ async fn an_answer_compressed_in_transfer_is_garbled() {
     };
     assert_eq!(whole(received(raw("chunked").into_bytes()).await).await, b"x");
     let peer = Peer::answering(raw("gzip, chunked")).await;
-    let outcome = peer.client().forward(get("/x"), &token()).await.map(|answer| answer.status);
+    let outcome = forward(&peer.client(), get("/x")).await.map(|answer| answer.status);
     assert!(matches!(outcome, Err(ClientError::Garbled { .. })), "{outcome:?}");
 }
 
@@ -242,7 +292,7 @@ async fn an_upload_streams_with_its_length() {
     let bytes = stream::iter([Ok(Bytes::from_static(b"hello"))]).chain(second).boxed();
     let body = ForwardBody::Stream { bytes, length: Some(10) };
     let call = request(Method::POST, "/cgi-bin/media/upload", "type=image", body);
-    client(url).forward(call, &token()).await.expect("an answer");
+    forward(&client(url), call).await.expect("an answer");
 
     let sent = server.await.expect("the peer is done");
     assert_eq!(sent.body, b"helloworld");
@@ -262,7 +312,7 @@ async fn an_answer_streams() {
         may_go_on.await.expect("the first half is read");
         socket.write_all(b"world").await.expect("the client reads");
     });
-    let mut response = client(url).forward(get("/x"), &token()).await.expect("an answer");
+    let mut response = forward(&client(url), get("/x")).await.expect("an answer");
     let first = response.body.next().await.expect("a chunk").expect("bytes");
     assert_eq!(first, "hello");
     first_read.send(()).expect("the peer waits");
@@ -281,7 +331,7 @@ async fn a_body_without_a_length_is_collected_up_to_a_limit() {
     assert!(arrived.header("transfer-encoding").is_empty());
 
     let peer = Peer::answering(json("{}")).await;
-    let refused = peer.client().forward(chunks(3), &token()).await;
+    let refused = forward(&peer.client(), chunks(3)).await;
     assert!(matches!(refused, Err(ClientError::TooLarge { .. })));
 }
 
@@ -291,7 +341,7 @@ async fn an_upload_that_breaks_off_is_unreachable_and_told_without_the_address()
         let bytes = stream::iter([Err(io::Error::other("the tenant hung up"))]).boxed();
         let body = ForwardBody::Stream { bytes, length };
         let peer = Peer::answering(json("{}")).await;
-        let outcome = peer.client().forward(request(Method::POST, "/x", "", body), &token()).await;
+        let outcome = forward(&peer.client(), request(Method::POST, "/x", "", body)).await;
         let Err(error) = outcome else { panic!("nothing was sent") };
         assert!(matches!(error, ClientError::Unreachable { .. }), "{error:?}");
         assert!(!format!("{error:?}").contains("canary"), "{error:?}");
@@ -300,7 +350,7 @@ async fn an_upload_that_breaks_off_is_unreachable_and_told_without_the_address()
 
 #[tokio::test]
 async fn silence_is_a_timeout() {
-    let outcome = Peer::silent().await.client().forward(get("/x"), &token()).await;
+    let outcome = forward(&Peer::silent().await.client(), get("/x")).await;
     assert!(matches!(outcome, Err(ClientError::Timeout { call: "forward" })));
 }
 
@@ -320,7 +370,7 @@ async fn a_path_that_an_address_would_change_is_refused() {
     for path in
         ["", "x", "/a/../b", "/a/./b", "/a b", "/a?b", "/a#b", "/a\\b", "/é", "//../x", "/a\nb"]
     {
-        let outcome = peer.client().forward(get(path), &token()).await;
+        let outcome = forward(&peer.client(), get(path)).await;
         assert!(matches!(outcome, Err(ClientError::Misconfigured { .. })), "{path}");
     }
 }

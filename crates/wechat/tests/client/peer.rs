@@ -106,6 +106,7 @@ pub(crate) fn client(api_url: Url) -> Client {
         rustls::crypto::ring::default_provider().install_default().expect("nobody was first");
     });
     Client::new(ClientConfig {
+        mp_url: api_url.clone(),
         api_url,
         connect_timeout: Duration::from_secs(5),
         call_timeout: Duration::from_millis(300),

@@ -1,0 +1,17 @@
+//! What tenants and operators do with accounts: calls, quotas, claims, links. A real database, the
+//! emulator for WeChat, and a clock that stands still.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop anywhere")]
+
+mod authorizations;
+mod authorizers;
+mod claims;
+mod hints;
+mod ledger;
+mod proxy;
+mod quotas;
+mod renewals;
+mod site;
+#[path = "../tokens/world.rs"]
+#[expect(dead_code, reason = "the tests of tokens need more of it")]
+mod world;
