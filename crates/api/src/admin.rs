@@ -1,13 +1,25 @@
 //! The admin API: one file per resource.
 
 mod api_keys;
+mod audit;
+mod authorizers;
 mod components;
+mod files;
+mod health;
+mod operators;
+mod quotas;
 mod reconciliations;
 mod tenants;
 
 use api_keys::ApiKeysApi;
+use audit::AuditApi;
+use authorizers::AuthorizersApi;
 use components::ComponentsApi;
-use poem_openapi::Tags;
+use files::FilesApi;
+use health::HealthApi;
+use operators::OperatorsApi;
+use poem_openapi::{Tags, types::MaybeUndefined};
+use quotas::QuotasApi;
 use reconciliations::ReconciliationsApi;
 use tenants::TenantsApi;
 use url::Url;
@@ -24,10 +36,31 @@ enum Group {
     Tenants,
     /// Keys of tenants. A key's text is shown once, when it is made.
     ApiKeys,
+    /// Who runs this installation. A key's text is shown once, when it is made.
+    Operators,
+    /// The accounts (公众号, 小程序) of all tenants, and those that wait for an owner.
+    Authorizers,
+    /// Domain verification files (域名校验文件) of the operator's own.
+    Files,
+    /// Who did what.
+    Audit,
+    /// How the installation stands.
+    Health,
 }
 
 /// The operations of the admin API.
-pub(crate) type AdminApis = (ComponentsApi, ReconciliationsApi, TenantsApi, ApiKeysApi);
+pub(crate) type AdminApis = (
+    ComponentsApi,
+    ReconciliationsApi,
+    QuotasApi,
+    TenantsApi,
+    ApiKeysApi,
+    OperatorsApi,
+    AuthorizersApi,
+    FilesApi,
+    AuditApi,
+    HealthApi,
+);
 
 /// The admin API on its services.
 pub(crate) fn apis(services: &Services, public_url: Url) -> AdminApis {
@@ -38,13 +71,28 @@ pub(crate) fn apis(services: &Services, public_url: Url) -> AdminApis {
             ticket_watch: services.ticket_watch.clone(),
             tokens: services.component_tokens.clone(),
             clock: services.clock.clone(),
-            public_url,
+            public_url: public_url.clone(),
         },
         ReconciliationsApi {
             components: services.components.clone(),
             reconciliations: services.reconciliations.clone(),
         },
+        QuotasApi { quotas: services.quotas.clone() },
         TenantsApi { tenants: services.tenants.clone() },
         ApiKeysApi { api_keys: services.api_keys.clone() },
+        OperatorsApi { operators: services.operators.clone() },
+        AuthorizersApi { claims: services.claims.clone() },
+        FilesApi { files: services.files.clone(), public_url },
+        AuditApi { audit: services.audit.clone() },
+        HealthApi { health: services.system_health.clone() },
     )
+}
+
+/// A field of a change that can be taken away: `None` when it stays, `Some(None)` when it goes.
+fn given<T>(field: MaybeUndefined<T>) -> Option<Option<T>> {
+    match field {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(value) => Some(Some(value)),
+    }
 }

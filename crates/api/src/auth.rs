@@ -1,26 +1,57 @@
 //! Who is calling. Who *may* call is the type of a route's parameter: an operation that takes a
 //! `TenantAuth<WechatCall>` cannot be reached without that scope, and the documents say so.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, sync::Arc};
 
 use lingpai_model::{
     api_key::Scope,
-    caller::{Caller, TenantScope},
+    caller::{Caller, OperatorCaller, TenantScope},
 };
-use lingpai_tenant::{ApiKeys, Operators};
-use poem::{Request, RequestBody, http::header::AUTHORIZATION};
+use poem::{Request, RequestBody};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaSecurityScheme, Registry},
 };
-use tracing::Span;
 
 use crate::problem::{Problem, Result};
 
+/// What the door found of the key that a request shows. Only [`crate::door`] lays one into a request;
+/// a request without one showed no valid key.
+#[derive(Debug)]
+pub(crate) enum Entry<C> {
+    /// The key is valid, and this is whose it is.
+    Of(Arc<C>),
+    /// The key is valid, but not from the address that it was shown from.
+    Elsewhere,
+}
+
+impl<C> Clone for Entry<C> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Of(caller) => Self::Of(Arc::clone(caller)),
+            Self::Elsewhere => Self::Elsewhere,
+        }
+    }
+}
+
+impl<C: Send + Sync + 'static> Entry<C> {
+    /// Who makes `request`.
+    ///
+    /// # Errors
+    /// A problem `unauthenticated` or `address_refused`.
+    pub(crate) fn caller(request: &Request) -> Result<&Arc<C>> {
+        match request.data::<Self>() {
+            Some(Self::Of(caller)) => Ok(caller),
+            Some(Self::Elsewhere) => Err(Problem::address_refused()),
+            None => Err(Problem::unauthenticated()),
+        }
+    }
+}
+
 /// A scope that an operation asks for.
 pub(crate) trait Asks: Send + Sync {
-    /// Which one.
-    const SCOPE: Scope;
+    /// Which one; none if any valid key will do.
+    const SCOPE: Option<Scope>;
 }
 
 macro_rules! asks {
@@ -29,7 +60,7 @@ macro_rules! asks {
         pub(crate) enum $name {}
 
         impl Asks for $name {
-            const SCOPE: Scope = Scope::$name;
+            const SCOPE: Option<Scope> = Some(Scope::$name);
         }
     )+};
 }
@@ -43,61 +74,71 @@ asks! {
     TokenRead;
     /// Asks for `wechat:call`.
     WechatCall;
+    /// Asks for `usage:read`.
+    UsageRead;
+    /// Asks for `audit:read`.
+    AuditRead;
+    /// Asks for `file:write`.
+    FileWrite;
+    /// Asks for `quota:clear`.
+    QuotaClear;
+}
+
+/// Asks for no scope: any valid key will do.
+pub(crate) enum NoScope {}
+
+impl Asks for NoScope {
+    const SCOPE: Option<Scope> = None;
 }
 
 /// A tenant's program that showed a valid key with the scope `S`.
 pub(crate) struct TenantAuth<S> {
-    caller: Caller,
+    caller: Arc<Caller>,
     asks: PhantomData<S>,
 }
 
 /// An operator that showed a valid key.
-pub(crate) struct OperatorAuth;
+pub(crate) struct OperatorAuth {
+    caller: Arc<OperatorCaller>,
+}
 
 impl<S: Asks> TenantAuth<S> {
     const SCHEME: &'static str = "TenantKey";
 
+    /// The caller of `request`, if its key has the scope.
+    ///
+    /// # Errors
+    /// A problem `unauthenticated`, `address_refused` or `scope_missing`.
+    pub(crate) fn of(request: &Request) -> Result<Self> {
+        let caller = Entry::<Caller>::caller(request)?;
+        if let Some(scope) = S::SCOPE.filter(|scope| !caller.may(*scope)) {
+            return Err(Problem::scope_missing(scope));
+        }
+        Ok(Self { caller: Arc::clone(caller), asks: PhantomData })
+    }
+
+    /// Who is calling.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// The rows that the caller may reach.
     pub(crate) fn scope(&self) -> &TenantScope {
         &self.caller.scope
-    }
-
-    /// Verifies the key that `request` shows, then its scope.
-    ///
-    /// # Errors
-    /// A problem `unauthenticated` or `scope_missing`.
-    pub(crate) async fn of(request: &Request) -> Result<Self> {
-        let keys = request.data::<ApiKeys>().expect("routes() provides the keys of tenants");
-        let caller = keys.authenticate(shown_key(request)?).await?;
-        Span::current().record("tenant.id", caller.scope.tenant_id().as_str());
-        if !caller.may(S::SCOPE) {
-            return Err(Problem::scope_missing(S::SCOPE));
-        }
-        Ok(Self { caller, asks: PhantomData })
     }
 }
 
 impl OperatorAuth {
     const SCHEME: &'static str = "OperatorKey";
 
-    /// Verifies the key that `request` shows.
-    async fn of(request: &Request) -> Result<Self> {
-        let operators = request.data::<Operators>().expect("routes() provides the operators");
-        let caller = operators.authenticate(shown_key(request)?).await?;
-        Span::current().record("operator.id", caller.id.as_str());
-        Ok(Self)
+    fn of(request: &Request) -> Result<Self> {
+        let caller = Arc::clone(Entry::<OperatorCaller>::caller(request)?);
+        Ok(Self { caller })
     }
-}
 
-/// The key in `Authorization: Bearer …`.
-fn shown_key(request: &Request) -> Result<&str> {
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let (scheme, key) =
-        header.and_then(|text| text.split_once(' ')).ok_or_else(Problem::unauthenticated)?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        Ok(key.trim())
-    } else {
-        Err(Problem::unauthenticated())
+    /// Who is calling.
+    pub(crate) fn caller(&self) -> &OperatorCaller {
+        &self.caller
     }
 }
 
@@ -136,7 +177,7 @@ impl<'a, S: Asks> ApiExtractor<'a> for TenantAuth<S> {
         _: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        Ok(Self::of(request).await?)
+        Ok(Self::of(request)?)
     }
 }
 
@@ -160,28 +201,44 @@ impl<'a> ApiExtractor<'a> for OperatorAuth {
         _: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        Ok(Self::of(request).await?)
+        Ok(Self::of(request)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problem::Code;
+    use crate::{problem::Code, sample};
 
-    fn shown(header: &str) -> std::result::Result<String, Code> {
-        let request = Request::builder().header(AUTHORIZATION, header).finish();
-        shown_key(&request).map(str::to_owned).map_err(|problem| problem.code())
+    fn request(entry: Option<Entry<Caller>>) -> Request {
+        let mut request = Request::builder().finish();
+        if let Some(entry) = entry {
+            request.extensions_mut().insert(entry);
+        }
+        request
+    }
+
+    fn refused<S: Asks>(entry: Option<Entry<Caller>>) -> Option<Code> {
+        TenantAuth::<S>::of(&request(entry)).err().map(|problem| problem.code())
+    }
+
+    fn entry(scopes: &[Scope]) -> Entry<Caller> {
+        Entry::Of(Arc::new(sample::caller(scopes)))
     }
 
     #[test]
-    fn only_a_bearer_key_is_a_key() {
-        assert_eq!(shown("Bearer lpk_1"), Ok("lpk_1".into()));
-        assert_eq!(shown("bearer  lpk_1 "), Ok("lpk_1".into()));
-        for header in ["", "lpk_1", "Basic lpk_1", "Bearer"] {
-            assert_eq!(shown(header), Err(Code::Unauthenticated), "{header:?}");
-        }
-        let bare = Request::builder().finish();
-        assert_eq!(shown_key(&bare).unwrap_err().code(), Code::Unauthenticated);
+    fn only_whom_the_door_let_in_with_the_scope_is_served() {
+        assert_eq!(refused::<TokenRead>(None), Some(Code::Unauthenticated));
+        assert_eq!(refused::<TokenRead>(Some(Entry::Elsewhere)), Some(Code::AddressRefused));
+        let other = entry(&[Scope::WechatCall, Scope::AuthorizerRead]);
+        assert_eq!(refused::<TokenRead>(Some(other)), Some(Code::ScopeMissing));
+        assert_eq!(refused::<TokenRead>(Some(entry(&[Scope::TokenRead]))), None);
+    }
+
+    #[test]
+    fn a_tenants_key_is_no_operators() {
+        let request = request(Some(entry(&Scope::ALL)));
+        let problem = OperatorAuth::of(&request).err().expect("no operator");
+        assert_eq!(problem.code(), Code::Unauthenticated);
     }
 }

@@ -1,7 +1,12 @@
 //! The documents and the pages on which they can be read and tried.
 
 use bytes::Bytes;
-use poem::{Endpoint, Request, Response, http::header};
+use poem::{
+    Endpoint, Request, Response,
+    http::{StatusCode, header},
+};
+
+use crate::middleware::Etag;
 
 /// The pages bring all their script and style inside, and read nothing but our own API.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; \
@@ -13,28 +18,37 @@ pub(crate) struct Document {
     content_type: &'static str,
     policy: Option<&'static str>,
     body: Bytes,
+    tag: Etag,
 }
 
 impl Document {
     /// An OpenAPI document.
     pub(crate) fn json(text: String) -> Self {
-        Self { content_type: "application/json", policy: None, body: text.into() }
+        Self::new("application/json", None, text)
     }
 
     /// A page of the documentation.
     pub(crate) fn page(html: String) -> Self {
-        let content_type = "text/html; charset=utf-8";
-        Self { content_type, policy: Some(PAGE_POLICY), body: html.into() }
+        Self::new("text/html; charset=utf-8", Some(PAGE_POLICY), html)
+    }
+
+    fn new(content_type: &'static str, policy: Option<&'static str>, text: String) -> Self {
+        let tag = Etag::of(text.as_bytes());
+        Self { content_type, policy, body: text.into(), tag }
     }
 }
 
 impl Endpoint for Document {
     type Output = Response;
 
-    async fn call(&self, _: Request) -> poem::Result<Response> {
+    async fn call(&self, request: Request) -> poem::Result<Response> {
         let mut answer = Response::builder()
-            .content_type(self.content_type)
-            .header(header::CACHE_CONTROL, "no-cache");
+            .header(header::CACHE_CONTROL, "no-cache")
+            .header(header::ETAG, self.tag.header());
+        if self.tag.is_held_by(request.headers()) {
+            return Ok(answer.status(StatusCode::NOT_MODIFIED).finish());
+        }
+        answer = answer.content_type(self.content_type);
         if let Some(policy) = self.policy {
             answer = answer.header(header::CONTENT_SECURITY_POLICY, policy);
         }
@@ -58,5 +72,19 @@ mod tests {
         let html = answer.into_body().into_bytes_limit(16 << 20).await.unwrap();
         let html = std::str::from_utf8(&html).unwrap();
         assert!(html.contains("\"start_authorization\""));
+    }
+
+    #[tokio::test]
+    async fn a_document_that_the_client_has_is_not_sent_again() {
+        let client = TestClient::new(Document::json("{}".to_owned()));
+        let answer = client.get("/").send().await;
+        answer.assert_content_type("application/json");
+        let tag = answer.0.header("etag").unwrap().to_owned();
+        let again = client.get("/").header("If-None-Match", &tag).send().await;
+        again.assert_status(StatusCode::NOT_MODIFIED);
+        again.assert_header("etag", &tag);
+        again.assert_text("").await;
+        let other = client.get("/").header("If-None-Match", "\"other\"").send().await;
+        other.assert_text("{}").await;
     }
 }

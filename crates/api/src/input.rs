@@ -3,6 +3,7 @@
 //! The framework's own reader stops at the first fault, does not name the field and repeats the
 //! value, which may be a secret. Here every fault names its field and no value is repeated.
 
+use lingpai_model::Instant;
 use poem::{Request, RequestBody, http::header::CONTENT_TYPE};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
@@ -65,9 +66,22 @@ pub(crate) fn read<T: Type + ParseFromJSON>(bytes: &[u8]) -> Result<T> {
     let mut registry = Registry::new();
     let schema = registry.create_fake_schema::<T>();
     check_object(&value, &schema, &registry)?;
-    T::parse_from_json(Some(value)).map_err(|_| {
-        Problem::invalid_request("the body does not fit its schema, which /docs shows")
-    })
+    T::parse_from_json(Some(value)).map_err(|error| of_form(&error.into_message(), &schema))
+}
+
+/// The forms that fields have are checked by the framework, which names the field in its words.
+fn of_form(words: &str, schema: &MetaSchema) -> Problem {
+    let name = words.split_once("field `").and_then(|(_, rest)| rest.split_once('`'));
+    let field =
+        name.and_then(|(name, _)| schema.properties.iter().find(|(known, _)| *known == name));
+    match field {
+        Some((name, MetaSchemaRef::Inline(schema))) if schema.pattern.is_some() => {
+            let pattern = schema.pattern.as_deref().unwrap_or_default();
+            Problem::invalid_field(*name, format!("this must be of the form {pattern}"))
+        }
+        Some((name, _)) => Problem::invalid_field(*name, "this has another form than /docs shows"),
+        None => Problem::invalid_request("the body does not fit its schema, which /docs shows"),
+    }
 }
 
 fn check_object(value: &Value, schema: &MetaSchema, registry: &Registry) -> Result<()> {
@@ -124,8 +138,9 @@ fn check_plain(
         "integer" => {
             let number = value.as_u64().ok_or("this must be a whole number, 0 or more")?;
             let fits = schema.format != Some("uint32") || u32::try_from(number).is_ok();
-            if fits { Ok(()) } else { Err("this number is too large".into()) }
+            if fits { check_bounds(number, schema) } else { Err("this number is too large".into()) }
         }
+        "boolean" => value.as_bool().map(|_| ()).ok_or("this must be true or false".into()),
         "array" => {
             let items = value.as_array().ok_or("this must be a list")?;
             let least = schema.min_items.unwrap_or(0);
@@ -140,6 +155,21 @@ fn check_plain(
     }
 }
 
+fn check_bounds(number: u64, schema: &MetaSchema) -> std::result::Result<(), String> {
+    // Bounds in the documents are floating point numbers, small enough to be exact.
+    let fits = u32::try_from(number).map(f64::from).is_ok_and(|number| {
+        schema.minimum.is_none_or(|least| number >= least)
+            && schema.maximum.is_none_or(|most| number <= most)
+    });
+    match (schema.minimum, schema.maximum) {
+        _ if fits => Ok(()),
+        (Some(least), Some(most)) => Err(format!("this is a number from {least} to {most}")),
+        (Some(least), None) => Err(format!("this is a number from {least} up")),
+        (None, Some(most)) => Err(format!("this is a number up to {most}")),
+        (None, None) => Ok(()),
+    }
+}
+
 fn check_text(text: &str, schema: &MetaSchema) -> std::result::Result<(), String> {
     if !schema.enum_items.is_empty() {
         let known: Vec<_> = schema.enum_items.iter().filter_map(Value::as_str).collect();
@@ -148,6 +178,9 @@ fn check_text(text: &str, schema: &MetaSchema) -> std::result::Result<(), String
         } else {
             Err(format!("this is one of {}", known.join(", ")))
         };
+    }
+    if schema.format == Some("date-time") && text.parse::<Instant>().is_err() {
+        return Err("this must be a time as in 2026-11-20T08:00:00Z".into());
     }
     let least = schema.min_length.unwrap_or(0);
     let most = schema.max_length.unwrap_or(usize::MAX);
@@ -173,7 +206,7 @@ fn bounds(least: usize, most: usize, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use poem_openapi::{Enum, Object};
+    use poem_openapi::{Enum, Object, types::MaybeUndefined};
 
     use super::*;
     use crate::problem::Code;
@@ -193,6 +226,14 @@ mod tests {
         colour: Option<Colour>,
         #[oai(validator(max_items = 2))]
         ids: Option<Vec<u32>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "9")))]
+        count: Option<u32>,
+        #[oai(validator(pattern = "^[a-z]+$"))]
+        word: Option<String>,
+        until: Option<Instant>,
+        #[oai(nullable)]
+        size: MaybeUndefined<u32>,
+        is_loud: Option<bool>,
     }
 
     fn fault(body: &str) -> (Code, String) {
@@ -202,13 +243,25 @@ mod tests {
 
     #[test]
     fn what_fits_the_schema_is_read() {
-        let body = r#"{"name":"名字四个","colour":"dark_green","ids":[1,4294967295]}"#;
+        let body = r#"{"name":"名字四个","colour":"dark_green","ids":[1,4294967295],"count":9,
+            "word":"a","until":"2026-11-20T08:00:00Z"}"#;
         let sample: Sample = read(body.as_bytes()).unwrap();
+        assert_eq!((sample.count, sample.word.as_deref()), (Some(9), Some("a")));
+        assert_eq!(sample.until.map(|at| at.timestamp()), Some(1_795_161_600));
         assert_eq!(sample.name, "名字四个");
         assert!(matches!(sample.colour, Some(Colour::DarkGreen)));
         assert_eq!(sample.ids.as_deref(), Some([1, u32::MAX].as_slice()));
         let sample: Sample = read(br#"{"name":"a","colour":null}"#).unwrap();
         assert!(sample.colour.is_none() && sample.ids.is_none());
+    }
+
+    #[test]
+    fn absent_null_and_a_value_are_told_apart_where_that_matters() {
+        let read = |body: &str| read::<Sample>(body.as_bytes()).unwrap();
+        assert_eq!(read(r#"{"name":"a"}"#).size, MaybeUndefined::Undefined);
+        assert_eq!(read(r#"{"name":"a","size":null}"#).size, MaybeUndefined::Null);
+        assert_eq!(read(r#"{"name":"a","size":9}"#).size, MaybeUndefined::Value(9));
+        assert_eq!(read(r#"{"name":"a","is_loud":true}"#).is_loud, Some(true));
     }
 
     #[test]
@@ -225,12 +278,21 @@ mod tests {
             (r#"{"name":"a","ids":[1,2,3]}"#, "0 to 2 items"),
             (r#"{"name":"a","ids":[-1]}"#, "whole number"),
             (r#"{"name":"a","ids":[4294967296]}"#, "too large"),
+            (r#"{"name":"a","count":0}"#, "a number from 1 to 9"),
+            (r#"{"name":"a","count":10}"#, "a number from 1 to 9"),
+            (r#"{"name":"a","count":4294967296}"#, "too large"),
+            (r#"{"name":"a","word":"BLUE"}"#, "of the form ^[a-z]+$"),
+            (r#"{"name":"a","until":"tomorrow"}"#, "a time as in"),
+            (r#"{"name":"a","until":"2026-11-20T08:00:00"}"#, "a time as in"),
+            (r#"{"name":"a","until":12345}"#, "must be a text"),
+            (r#"{"name":"a","is_loud":"yes"}"#, "true or false"),
             (r#"{"name":"a","nick":"b"}"#, "no such field; the fields are name, colour, ids"),
         ] {
             let (code, text) = fault(body);
             assert_eq!(code, Code::InvalidField, "{body}");
             assert!(text.contains(says), "{body}: {text}");
-            assert!(!text.contains("12345") && !text.contains("blue"), "{text}");
+            let repeats = ["12345", "blue", "BLUE", "tomorrow"].iter().any(|it| text.contains(it));
+            assert!(!repeats, "{text}");
         }
     }
 

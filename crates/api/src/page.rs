@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use crate::problem::Result;
 
 /// How many items a page has when the caller does not say.
-const DEFAULT_LIMIT: u64 = 20;
+pub(crate) const DEFAULT_LIMIT: u64 = 20;
 
 /// One page of a list.
 #[derive(Debug)]
 pub(crate) struct PageView<T> {
-    /// The items, oldest first.
+    /// The items, in the order of the list.
     pub(crate) items: Vec<T>,
     /// Where the next page begins; `None` at the end of the list.
     pub(crate) next: Option<String>,
@@ -54,7 +54,11 @@ impl<T: ToJSON> Type for PageView<T> {
                     MetaSchema { description: Some(description), nullable, ..MetaSchema::ANY };
                 schema.merge(words)
             };
-            let items = property(Vec::<T>::schema_ref(), "The items, oldest first.", false);
+            let items = property(
+                Vec::<T>::schema_ref(),
+                "The items, in the order that the operation tells.",
+                false,
+            );
             let next = property(
                 String::schema_ref(),
                 "Send it as `cursor` to get the next page; null at the end of the list.",

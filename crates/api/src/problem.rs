@@ -5,17 +5,20 @@
 //! not compile until it has its answer here.
 
 mod answer;
+mod authorizer;
 mod code;
 mod framework;
+mod tenant;
 
-use std::{borrow::Cow, error::Error};
+use std::{borrow::Cow, error::Error, time::Duration};
 
 use chrono::SecondsFormat;
-use lingpai_authorizer::PathRefusal;
 use lingpai_component_token::UpstreamFault;
-use lingpai_model::{Appid, Instant, api_key::Scope, page::InvalidPage, token::TokenKind};
+use lingpai_model::{Instant, page::InvalidPage};
 
 pub use code::Code;
+
+use crate::middleware::RateHeaders;
 
 /// Why a request was not fulfilled.
 #[derive(Debug, thiserror::Error)]
@@ -24,11 +27,20 @@ pub(crate) struct Problem {
     code: Code,
     detail: Cow<'static, str>,
     field: Option<Cow<'static, str>>,
-    upstream: Option<Upstream>,
+    upstream: Option<Box<Upstream>>,
     /// When it makes sense to try again, where that differs from one occurrence to the next.
-    retry_at: Option<Instant>,
+    retry: Option<Retry>,
+    /// What the caller is told of its rate, where that is what it met.
+    rate: Option<Box<RateHeaders>>,
     #[source]
     cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// When it makes sense to try again.
+#[derive(Debug, Clone, Copy)]
+enum Retry {
+    At(Instant),
+    In(Duration),
 }
 
 /// What WeChat said.
@@ -44,8 +56,15 @@ pub(crate) type Result<T> = std::result::Result<T, Problem>;
 impl Problem {
     /// A problem whose cause is the client's, or of no interest to anybody else.
     fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        let (field, upstream, retry_at, cause) = (None, None, None, None);
-        Self { code, detail: detail.into(), field, upstream, retry_at, cause }
+        Self {
+            code,
+            detail: detail.into(),
+            field: None,
+            upstream: None,
+            retry: None,
+            rate: None,
+            cause: None,
+        }
     }
 
     fn caused_by(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
@@ -58,27 +77,20 @@ impl Problem {
         self.code
     }
 
+    /// What happened this time, and what to do about it.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// What the caller is told of its rate.
+    pub(crate) fn rate(&self) -> Option<&RateHeaders> {
+        self.rate.as_deref()
+    }
+
     /// Which field or parameter is not acceptable.
     #[cfg(test)]
     pub(crate) fn field(&self) -> Option<&str> {
         self.field.as_deref()
-    }
-
-    /// No valid key was shown; what was wrong with it is not told.
-    pub(crate) fn unauthenticated() -> Self {
-        Self::new(
-            Code::Unauthenticated,
-            "send a valid key as `Authorization: Bearer …`: lpk_… for /v1, lpo_… for /admin/v1",
-        )
-    }
-
-    /// The key lacks `scope`.
-    pub(crate) fn scope_missing(scope: Scope) -> Self {
-        let scope = scope.as_str();
-        Self::new(
-            Code::ScopeMissing,
-            format!("the key lacks the scope {scope}: ask your operator for a key that has it"),
-        )
     }
 
     /// One field or parameter is not acceptable. `detail` must not repeat its value.
@@ -111,7 +123,7 @@ impl Problem {
             "the token could not be refreshed: {reason}; it is tried again at {time}, so wait until \
              then; if this goes on, tell the operator"
         );
-        Self { retry_at: Some(until), ..Self::new(Code::RefreshResting, detail) }
+        Self { retry: Some(Retry::At(until)), ..Self::new(Code::RefreshResting, detail) }
     }
 
     /// The body is not JSON by its own word.
@@ -137,42 +149,12 @@ impl Problem {
         )
     }
 
-    /// No such authorizer, or not the caller's: both look alike.
-    pub(crate) fn authorizer_not_found() -> Self {
-        Self::new(
-            Code::AuthorizerNotFound,
-            "no authorizer of yours has this appid: GET /v1/authorizers lists them, \
-             POST /v1/authorizations adds one",
-        )
-    }
-
-    /// No such authorization, or not the caller's: both look alike.
-    pub(crate) fn authorization_not_found() -> Self {
-        Self::new(
-            Code::AuthorizationNotFound,
-            "no authorization of yours has this id: GET /v1/authorizations lists them",
-        )
-    }
-
     /// No such component.
     pub(crate) fn component_not_found() -> Self {
         Self::new(
             Code::ComponentNotFound,
             "no component of this appid is registered: an operator does so with \
              POST /admin/v1/components",
-        )
-    }
-
-    /// No such tenant.
-    pub(crate) fn tenant_not_found() -> Self {
-        Self::new(Code::TenantNotFound, "no tenant has this id: GET /admin/v1/tenants lists them")
-    }
-
-    /// The tenant has no such API key.
-    pub(crate) fn api_key_not_found() -> Self {
-        Self::new(
-            Code::ApiKeyNotFound,
-            "the tenant has no API key of this id: GET /admin/v1/tenants/{id}/api-keys lists them",
         )
     }
 
@@ -185,6 +167,11 @@ impl Problem {
     /// A page could not be rendered.
     pub(crate) fn unrendered() -> Self {
         Self::internal().caused_by(Broken("a page could not be rendered"))
+    }
+
+    /// An answer could not be written down as a whole.
+    pub(crate) fn unwritten() -> Self {
+        Self::internal().caused_by(Broken("an answer of our own could not be collected"))
     }
 
     fn internal() -> Self {
@@ -232,7 +219,7 @@ impl Problem {
                 let meaning = meaning.unwrap_or("no published meaning");
                 let detail = format!("WeChat refused with {errcode} ({meaning}): {errmsg}");
                 let mut problem = Self::new(Code::UpstreamRejected, detail);
-                problem.upstream = Some(Upstream { errcode, errmsg });
+                problem.upstream = Some(Box::new(Upstream { errcode, errmsg }));
                 problem
             }
             UpstreamFault::Garbled | UpstreamFault::TooLarge => Self::upstream_garbled(),
@@ -246,29 +233,9 @@ impl Problem {
 #[error("{0}")]
 struct Broken(&'static str);
 
-impl From<lingpai_tenant::Error> for Problem {
-    fn from(error: lingpai_tenant::Error) -> Self {
-        use lingpai_tenant::Error as E;
-        let problem = match &error {
-            E::Unauthenticated => Self::unauthenticated(),
-            E::TenantNotFound { .. } => Self::tenant_not_found(),
-            E::ApiKeyNotFound { .. } => Self::api_key_not_found(),
-            E::BadRedirectUri { reason } => Self::invalid_field("uri", *reason),
-            E::Storage(error) => Self::storage(error.is_transient()),
-        };
-        problem.caused_by(error)
-    }
-}
-
 impl From<lingpai_component_token::Error> for Problem {
     fn from(error: lingpai_component_token::Error) -> Self {
         of_component(&error).caused_by(error)
-    }
-}
-
-impl From<lingpai_authorizer::Error> for Problem {
-    fn from(error: lingpai_authorizer::Error) -> Self {
-        of_authorizer(&error).caused_by(error)
     }
 }
 
@@ -291,6 +258,7 @@ fn of_component(error: &lingpai_component_token::Error) -> Problem {
             "a component of this appid is registered already: GET /admin/v1/components/{appid} \
              shows it",
         ),
+        E::ChangeUnderWay { until, .. } => change_under_way(*until),
         E::BadEncodingAesKey(_) => Problem::bad_encoding_aes_key(),
         E::TicketMissing { appid } => Problem::new(
             Code::TicketMissing,
@@ -318,111 +286,16 @@ fn of_component(error: &lingpai_component_token::Error) -> Problem {
     }
 }
 
-fn of_authorizer(error: &lingpai_authorizer::Error) -> Problem {
-    use lingpai_authorizer::Error as E;
-    use lingpai_component_token::Error as Component;
-    match error {
-        E::AuthorizationNotFound { .. } | E::LinkUnknown => Problem::authorization_not_found(),
-        E::TooManyVisits { .. } => Problem::new(
-            Code::LinkExhausted,
-            "the start page was opened too often: start a new authorization",
-        ),
-        E::ReturnUrlUnregistered => Problem::invalid_field(
-            "return_url",
-            "register this exact address first, with POST /v1/redirect-uris",
-        ),
-        E::AuthorizerNotFound { .. } => Problem::authorizer_not_found(),
-        E::Revoked { appid } => Problem::new(
-            Code::AuthorizerRevoked,
-            format!(
-                "the administrator of {appid} withdrew the grant: start a new authorization with \
-                 POST /v1/authorizations"
-            ),
-        ),
-        E::NoApiPermission { appid } => no_api_permission(appid),
-        E::NeedsReauthorization { appid } => needs_reauthorization(appid),
-        E::AccountElsewhere { appid } => Problem::new(
-            Code::AccountConnectedElsewhere,
-            format!(
-                "somebody else has connected {appid} by its secret: ask the operator who it is, or \
-                 start an authorization with POST /v1/authorizations"
-            ),
-        ),
-        E::BadEncodingAesKey(_) => Problem::bad_encoding_aes_key(),
-        // No route asks for what a fan granted.
-        E::FanUnknown | E::FanGrantEnded => Problem::internal(),
-        E::NoAccessToken { .. } => Problem::upstream_garbled(),
-        E::NoOtherToken { appid } => no_other_token(appid),
-        E::RefreshTokensRefused { refusal, .. } => of_authorizer(refusal),
-        // What is wrong with the component's token is its operator's matter.
-        E::Component(Component::Resting { what, until, .. })
-            if what.starts_with(TokenKind::Component.as_str()) =>
-        {
-            Problem::resting("the component's own token cannot be had now", *until)
-        }
-        E::PathRefused(refusal) => path_refused(*refusal),
-        E::Component(error) => of_component(error),
-        E::Shared(error) => of_authorizer(error),
-        E::Storage(error) => Problem::storage(error.is_transient()),
-        E::Wechat(error) => match UpstreamFault::from(error) {
-            // The only body of this crate's calls that can be too large is the tenant's own.
-            UpstreamFault::TooLarge => Problem::new(
-                Code::BodyTooLarge,
-                "WeChat takes no body without a Content-Length, and this one is too large to be \
-                 collected here: send the header",
-            ),
-            fault => Problem::upstream(fault),
-        },
-    }
-}
-
-fn no_api_permission(appid: &Appid) -> Problem {
+fn change_under_way(until: Instant) -> Problem {
+    let until = until.format("%Y-%m-%d %H:%M:%S UTC");
     Problem::new(
-        Code::NoApiPermission,
+        Code::ComponentChangeUnderWay,
         format!(
-            "{appid} granted nothing that allows API calls: start a new authorization and have \
-             the administrator grant the permission sets you need"
+            "the push token or the message key was changed within the last day, and WeChat may \
+             still use what it was before: set that one again, which is always allowed, or wait \
+             until {until}. WeChat's console takes the present one at any time"
         ),
     )
-}
-
-fn needs_reauthorization(appid: &Appid) -> Problem {
-    Problem::new(
-        Code::NeedsReauthorization,
-        format!(
-            "WeChat takes no refresh token of {appid} any more: its administrator must authorize \
-             again, by a new link from POST /v1/authorizations"
-        ),
-    )
-}
-
-fn no_other_token(appid: &Appid) -> Problem {
-    Problem::new(
-        Code::RefreshCeiling,
-        format!(
-            "WeChat gives the same token of {appid} again, though it does not take it, and gives no \
-             other now: wait until it ends, or look for whoever fetches others"
-        ),
-    )
-}
-
-fn path_refused(refusal: PathRefusal) -> Problem {
-    let way_out = match refusal {
-        PathRefusal::Spelling => {
-            "; send WeChat's path letter by letter as its documentation has it"
-        }
-        PathRefusal::ComponentInterface => "; lingpai calls it itself: /docs lists what it offers",
-        PathRefusal::TokenEndpoint => {
-            "; call the interface that you need a token for: the token is put in on the way"
-        }
-        PathRefusal::NotDelegable => {
-            "; have it called with the account's own secret, by whoever keeps that"
-        }
-        // Their reason tells the way out itself.
-        PathRefusal::CallRecord | PathRefusal::Method => "",
-    };
-    let detail = format!("this may not be called through lingpai: {refusal}{way_out}");
-    Problem::new(Code::PathRefused, detail)
 }
 
 #[cfg(test)]

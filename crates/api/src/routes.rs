@@ -2,20 +2,32 @@
 
 use std::time::Duration;
 
-use lingpai_authorizer::{Accounts, Authorizations, Authorizers, Proxy, Reconciliations};
+use lingpai_authorizer::{
+    Accounts, Authorizations, Authorizers, Claims, Ledger, Proxy, Quotas, Reconciliations,
+    SystemHealth,
+};
 use lingpai_callback::{AccountPushes, ComponentPushes};
 use lingpai_component_token::{ComponentTokens, Components, TicketWatch, Tickets};
-use lingpai_model::clock::{Entropy, SharedClock};
-use lingpai_tenant::{ApiKeys, Operators, RedirectUris, Tenants};
-use poem::{Endpoint, EndpointExt as _, Response, Route, get};
+use lingpai_model::{
+    clock::{Entropy, SharedClock},
+    network::Network,
+};
+use lingpai_tenant::{
+    ApiKeys, AuditTrail, Files, IdempotencyKeys, Limits, MAX_CONCURRENT_REQUESTS, Operators,
+    RedirectUris, Tenants, VirtualTokens,
+};
+use poem::{Endpoint, IntoEndpoint, Response, Route, get};
 use url::Url;
 
 use crate::{
     admin,
     docs::Document,
+    door::{Doorman, OperatorDoor, TenantDoor},
+    files::RootFiles,
+    gateway::{Gateway, Mount},
     health::{Healthz, MetricsPage, Readiness, Readyz},
     input::MAX_JSON_BYTES,
-    middleware::{Bounded, Observed, Pool, Pooled},
+    middleware::{Bounded, Idempotent, Observed, Pool, Pooled, Tagged, TrustedProxies},
     spec,
     tenant::{self, ProxyCalls},
     wechat::{AccountEvents, AuthorizationPages, ComponentEvents},
@@ -25,11 +37,25 @@ use crate::{
 /// fans write to accounts has a pool of its own, so that tickets and grants never wait behind it.
 const PUSH_SEATS: usize = 64;
 
-/// How many requests to the two APIs are worked on at the same time: 64 KiB each at most.
-const API_SEATS: usize = 128;
+/// How many requests to the tenant API are worked on at the same time: 64 KiB each at most.
+const TENANT_SEATS: usize = 512;
+
+/// The same for the admin API: however many seats tenants have taken, an operator finds one.
+const ADMIN_SEATS: usize = 64;
 
 /// How many proxied calls wait for WeChat at the same time: each keeps up to 64 KiB to repeat it.
 const PROXY_SEATS: usize = 512;
+
+// However much an operator allows a tenant, it leaves half of what tenants share to the others.
+const _: () = assert!(TENANT_SEATS >= 2 * MAX_CONCURRENT_REQUESTS as usize);
+const _: () = assert!(PROXY_SEATS >= 2 * MAX_CONCURRENT_REQUESTS as usize);
+
+/// How many keys of one kind, tenants' or operators', are verified at the same time: what is not in
+/// memory asks the database.
+const DOOR_SEATS: usize = 32;
+
+/// How many verification files are looked for at the same time.
+const FILE_SEATS: usize = 16;
 
 /// The services behind the routes.
 #[derive(Clone)]
@@ -60,6 +86,24 @@ pub struct Services {
     pub operators: Operators,
     /// Keeps where people may be sent back to.
     pub redirect_uris: RedirectUris,
+    /// Keeps the domain verification files.
+    pub files: Files,
+    /// Reads the audit trail.
+    pub audit: AuditTrail,
+    /// Holds tenants to how much they may ask.
+    pub limits: Limits,
+    /// Remembers which creating calls were made.
+    pub idempotency: IdempotencyKeys,
+    /// Makes and verifies the gateway's tokens.
+    pub virtual_tokens: VirtualTokens,
+    /// Counts calls, and tells the figures.
+    pub ledger: Ledger,
+    /// Reads and clears WeChat's quotas.
+    pub quotas: Quotas,
+    /// Gives accounts to tenants and takes them back.
+    pub claims: Claims,
+    /// Tells how the installation stands.
+    pub system_health: SystemHealth,
     /// Takes WeChat's pushes to components.
     pub component_pushes: ComponentPushes,
     /// Takes WeChat's pushes to accounts that are connected by their own secret.
@@ -86,6 +130,8 @@ pub struct ApiSettings {
     pub push_budget: Duration,
     /// Whether `/metrics` is served here, and not on a listener of its own.
     pub metrics_on_main: bool,
+    /// The proxies before us, whose word on where a request comes from is taken.
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// Everything that is served, as one endpoint that never fails.
@@ -93,13 +139,32 @@ pub fn routes(
     services: Services,
     settings: &ApiSettings,
 ) -> impl Endpoint<Output = Response> + use<> {
-    let (clock, entropy) = (services.clock.clone(), services.entropy.clone());
-    let (api_keys, operators) = (services.api_keys.clone(), services.operators.clone());
+    let world = (services.clock.clone(), services.entropy.clone());
+    let (doorman, calls) = (doorman(settings), Pool::of(PROXY_SEATS));
+    let gateway =
+        Gateway::new(&services, settings, (doorman.clone(), calls.clone()), Mount::Prefixed);
     let route = with_machines(Route::new(), &services, settings);
     let route = with_wechat(route, &services, settings);
-    let route = with_documents(route);
-    let route = with_apis(route, services, settings);
-    Observed::new(route.data(api_keys).data(operators), (clock, entropy))
+    let route = with_documents(route).at(Mount::Prefixed.pattern(), gateway);
+    let route = with_admin(route, &services, settings);
+    let route = with_tenants(route, services, settings, (&doorman, calls));
+    Observed::new(route, world)
+}
+
+/// The gateway alone, for a listener of its own: an endpoint that never fails.
+pub fn gateway_routes(
+    services: &Services,
+    settings: &ApiSettings,
+    mount: Mount,
+) -> impl Endpoint<Output = Response> + use<> {
+    let seats = (doorman(settings), Pool::of(PROXY_SEATS));
+    let gateway = Gateway::new(services, settings, seats, mount);
+    let world = (services.clock.clone(), services.entropy.clone());
+    Observed::new(Route::new().at(mount.pattern(), gateway), world)
+}
+
+fn doorman(settings: &ApiSettings) -> Doorman {
+    Doorman::new(Pool::of(DOOR_SEATS), TrustedProxies::of(&settings.trusted_proxies))
 }
 
 /// What machines ask.
@@ -123,6 +188,7 @@ fn with_wechat(route: Route, services: &Services, settings: &ApiSettings) -> Rou
         services.clock.clone(),
         services.entropy.clone(),
         settings.public_url.clone(),
+        TrustedProxies::of(&settings.trusted_proxies),
     );
     route
         .at(
@@ -135,6 +201,7 @@ fn with_wechat(route: Route, services: &Services, settings: &ApiSettings) -> Rou
         )
         .at("/authorize/:link", get(pages.clone().start()).head(pages.clone().head()))
         .at("/authorize/:link/return", get(pages.clone().back()).head(pages.head()))
+        .at("/:name", Pooled::new(RootFiles::new(services.files.clone()), Pool::of(FILE_SEATS)))
 }
 
 /// The documents, for programs and for people.
@@ -146,17 +213,42 @@ fn with_documents(route: Route) -> Route {
         .at("/docs/admin", get(Document::page(spec::admin_page())))
 }
 
-/// The two APIs. The proxy stands beside the tenant API: OpenAPI knows no catch-all path.
-fn with_apis(route: Route, services: Services, settings: &ApiSettings) -> Route {
-    let proxy = Pooled::new(ProxyCalls::new(services.proxy.clone()), Pool::of(PROXY_SEATS));
-    let pool = Pool::of(API_SEATS);
-    let bounded =
-        |api| Pooled::new(Bounded::new(api, MAX_JSON_BYTES, settings.body_timeout), pool.clone());
-    let public_url = settings.public_url.clone();
-    let admin = spec::admin(admin::apis(&services, public_url.clone()));
-    let tenant = spec::tenant(tenant::apis(services, public_url));
+/// The admin API. Its doorman is its own: however many keys are shown at the tenants' door, an operator
+/// is let in.
+fn with_admin(route: Route, services: &Services, settings: &ApiSettings) -> Route {
+    let api = spec::admin(admin::apis(services, settings.public_url.clone()));
+    let (keys, clock) = (services.idempotency.clone(), services.clock.clone());
+    let api = Idempotent::of_operators(Tagged::new(api), keys, clock);
+    let api = bounded(api, settings, ADMIN_SEATS);
+    let door = OperatorDoor::new(api, services.operators.clone(), doorman(settings));
+    route.nest(spec::ADMIN_PATH, door)
+}
+
+/// The tenant API. The proxy stands beside it: OpenAPI knows no catch-all path.
+fn with_tenants(
+    route: Route,
+    services: Services,
+    settings: &ApiSettings,
+    (doorman, calls): (&Doorman, Pool),
+) -> Route {
+    let (api_keys, limits) = (services.api_keys.clone(), services.limits.clone());
+    let (keys, clock) = (services.idempotency.clone(), services.clock.clone());
+    let proxy = Pooled::new(ProxyCalls::new(services.proxy.clone()), calls);
+    let proxy = TenantDoor::new(proxy, api_keys.clone(), limits.clone(), doorman.clone());
+    let proxy = proxy.before_wechat();
+    let api = spec::tenant(tenant::apis(services, settings.public_url.clone()));
+    let api = Idempotent::of_tenants(Tagged::new(api), keys, clock);
+    let api = bounded(api, settings, TENANT_SEATS);
     route
         .at("/v1/authorizers/:appid/proxy/*path", proxy)
-        .nest(spec::TENANT_PATH, bounded(poem::IntoEndpoint::into_endpoint(tenant)))
-        .nest(spec::ADMIN_PATH, bounded(poem::IntoEndpoint::into_endpoint(admin)))
+        .nest(spec::TENANT_PATH, TenantDoor::new(api, api_keys, limits, doorman.clone()))
+}
+
+/// `api` as it is met: a seat first, then a whole body.
+fn bounded<E: Endpoint>(
+    api: impl IntoEndpoint<Endpoint = E>,
+    settings: &ApiSettings,
+    seats: usize,
+) -> Pooled<Bounded<E>> {
+    Pooled::new(Bounded::new(api, MAX_JSON_BYTES, settings.body_timeout), Pool::of(seats))
 }

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use lingpai_authorizer::AuthorizationPage;
 use lingpai_model::{
-    Secret,
+    Appid, Secret,
+    api_key::Scope,
     authorization::{AccountKind, Authorization, AuthorizationState},
+    authorizer::{Authorizer, AuthorizerState, Connection, Profile},
+    caller::{Caller, TenantScope, Via},
     clock::{Entropy, ManualClock, SharedClock},
     digest::Digest,
-    id::{AuthorizationId, ComponentId, TenantId},
+    id::{ApiKeyId, AuthorizationId, AuthorizerId, ComponentId, TenantId},
 };
 
 use crate::example;
@@ -16,6 +19,40 @@ use crate::example;
 /// The time and the chance that tests have.
 pub(crate) fn world() -> (SharedClock, Entropy) {
     (Arc::new(ManualClock::at(example::instant())), Entropy::seeded(1))
+}
+
+/// A tenant's program whose key has these scopes and no limit of its own.
+pub(crate) fn caller(scopes: &[Scope]) -> Caller {
+    let (at, entropy) = (example::instant(), Entropy::seeded(1));
+    Caller {
+        scope: TenantScope::authenticated(TenantId::new(at, &entropy)),
+        key_id: ApiKeyId::new(at, &entropy),
+        scopes: scopes.iter().copied().collect(),
+        requests_per_second: None,
+        via: Via::default(),
+    }
+}
+
+/// An account that granted to the component of the examples, and has an owner.
+pub(crate) fn authorizer() -> Authorizer {
+    let (at, entropy) = (example::instant(), Entropy::seeded(1));
+    let appid = |text| Appid::parse(text).expect("an appid of the examples");
+    let id = ComponentId::new(at, &entropy);
+    Authorizer {
+        id: AuthorizerId::new(at, &entropy),
+        connection: Connection::Component { id, appid: appid(example::COMPONENT_APPID) },
+        tenant_id: Some(TenantId::new(at, &entropy)),
+        appid: appid(example::AUTHORIZER_APPID),
+        state: AuthorizerState::Active,
+        generation: 1,
+        granted_at: at,
+        profile: Profile::default(),
+        func_info: vec![],
+        refused_at: None,
+        released_at: None,
+        created_at: at,
+        updated_at: at,
+    }
 }
 
 /// A pending authorization that asks for nothing in particular. Its secret is `canary`.
@@ -45,7 +82,10 @@ pub(crate) fn page(authorization: Authorization) -> AuthorizationPage {
         authorization,
         component_name: String::new(),
         tenant_name: String::new(),
+        tenant_logo_url: None,
         authorizer_name: None,
+        missing: vec![],
+        renewal_url: None,
         is_expired: false,
     }
 }

@@ -1,52 +1,99 @@
 //! The tenant API: one file per resource.
 
 mod access_tokens;
+mod api_keys;
+mod audit;
 mod authorizations;
 mod authorizers;
+mod files;
 mod proxy;
+mod quotas;
 mod redirect_uris;
+mod usage;
 
 use access_tokens::AccessTokensApi;
+use api_keys::ApiKeysApi;
+use audit::AuditApi;
 use authorizations::AuthorizationsApi;
 use authorizers::AuthorizersApi;
+use files::FilesApi;
+use lingpai_model::Appid;
 use poem_openapi::Tags;
+use quotas::QuotasApi;
 use redirect_uris::RedirectUrisApi;
 use url::Url;
+use usage::UsageApi;
 
-pub(crate) use proxy::ProxyCalls;
+pub(crate) use proxy::{PROXY_PATH, ProxyCalls};
 
-use crate::routes::Services;
+use crate::{
+    problem::{Problem, Result},
+    routes::Services,
+};
 
 /// How the operations of the tenant API are grouped.
 #[derive(Tags)]
 #[oai(rename_all = "kebab-case")]
 enum Group {
+    /// The key that is shown, and what it may do.
+    Keys,
     /// One attempt of an account's administrator, from link to stored authorizer.
     Authorizations,
     /// The accounts (公众号, 小程序) that granted rights or are connected by their own secret.
     Authorizers,
     /// Where administrators and fans may be sent back to.
     RedirectUris,
+    /// Domain verification files (域名校验文件).
+    Files,
+    /// How often WeChat was called.
+    Usage,
+    /// Who did what.
+    Audit,
     /// WeChat's own API, called with an authorizer's token put in.
     Proxy,
 }
 
 /// The operations of the tenant API, with the description of the proxy, which is routed apart.
-pub(crate) type TenantApis =
-    (AuthorizationsApi, AuthorizersApi, AccessTokensApi, RedirectUrisApi, proxy::ProxyOperations);
+pub(crate) type TenantApis = (
+    ApiKeysApi,
+    AuthorizationsApi,
+    AuthorizersApi,
+    AccessTokensApi,
+    QuotasApi,
+    RedirectUrisApi,
+    FilesApi,
+    UsageApi,
+    AuditApi,
+    proxy::ProxyOperations,
+);
 
 /// The tenant API on its services.
 pub(crate) fn apis(services: Services, public_url: Url) -> TenantApis {
     (
+        ApiKeysApi {
+            api_keys: services.api_keys,
+            tenants: services.tenants,
+            limits: services.limits,
+        },
         AuthorizationsApi { authorizations: services.authorizations },
         AuthorizersApi {
             authorizers: services.authorizers.clone(),
             accounts: services.accounts,
+            claims: services.claims,
             clock: services.clock,
-            public_url,
+            public_url: public_url.clone(),
         },
         AccessTokensApi { authorizers: services.authorizers },
+        QuotasApi { quotas: services.quotas },
         RedirectUrisApi { redirect_uris: services.redirect_uris },
+        FilesApi { files: services.files, public_url },
+        UsageApi { ledger: services.ledger },
+        AuditApi { audit: services.audit },
         proxy::ProxyOperations,
     )
+}
+
+/// Reads the appid in a path; one that cannot be is one of no authorizer.
+fn authorizer_appid(text: &str) -> Result<Appid> {
+    Appid::parse(text).map_err(|_| Problem::authorizer_not_found())
 }

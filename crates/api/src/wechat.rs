@@ -5,13 +5,16 @@ mod account_events;
 mod authorization_head;
 mod authorization_return;
 mod authorization_start;
+mod browser;
 mod component_events;
 mod events;
 mod html;
 mod language;
+mod logo;
 mod outcome;
 mod pages;
 mod return_cookie;
+mod rights;
 
 pub(crate) use account_events::AccountEvents;
 pub(crate) use component_events::ComponentEvents;

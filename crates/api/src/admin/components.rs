@@ -20,7 +20,8 @@ use crate::{
     auth::OperatorAuth,
     example,
     input::Input,
-    page::{self, PageView},
+    page::PageView,
+    parameter::{self, ComponentAppidText, CursorText, Limit},
     problem::{Code, Problem, Result},
     token::TokenHealthView,
 };
@@ -39,7 +40,7 @@ pub(crate) struct ComponentsApi {
 #[oai(rename = "NewComponent", example)]
 struct NewComponent {
     /// Its appid.
-    #[oai(validator(min_length = 1, max_length = 64))]
+    #[oai(validator(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$"))]
     appid: String,
     /// The name people read, also administrators on the authorization page.
     #[oai(validator(min_length = 1, max_length = 64))]
@@ -63,6 +64,47 @@ impl Example for NewComponent {
             appsecret: "the AppSecret of the console".to_owned(),
             push_token: "the Token of the console".to_owned(),
             encoding_aes_key: "a".repeat(43),
+        }
+    }
+}
+
+/// What to change of a component; what is absent stays.
+#[derive(Object)]
+#[oai(rename = "ComponentChange", skip_serializing_if_is_none, example)]
+struct ComponentChange {
+    /// The name people read, also administrators on the authorization page.
+    #[oai(nullable, validator(min_length = 1, max_length = 64))]
+    name: Option<String>,
+    /// The component secret (AppSecret).
+    #[oai(nullable, validator(min_length = 1, max_length = 128))]
+    appsecret: Option<String>,
+    /// 消息校验Token.
+    #[oai(nullable, validator(min_length = 1, max_length = 128))]
+    push_token: Option<String>,
+    /// 消息加解密Key: 43 characters.
+    #[oai(nullable, validator(min_length = 43, max_length = 43))]
+    encoding_aes_key: Option<String>,
+}
+
+impl Example for ComponentChange {
+    fn example() -> Self {
+        let NewComponent { push_token, encoding_aes_key, .. } = NewComponent::example();
+        Self {
+            name: None,
+            appsecret: None,
+            push_token: Some(push_token),
+            encoding_aes_key: Some(encoding_aes_key),
+        }
+    }
+}
+
+impl From<ComponentChange> for component_token::ComponentChange {
+    fn from(input: ComponentChange) -> Self {
+        Self {
+            name: input.name,
+            appsecret: input.appsecret.map(Secret::from),
+            push_token: input.push_token.map(Secret::from),
+            encoding_aes_key: input.encoding_aes_key.map(Secret::from),
         }
     }
 }
@@ -120,6 +162,10 @@ struct ComponentView {
     /// they come again.
     #[oai(nullable)]
     ticket_asked_at: Option<Instant>,
+    /// Until when pushes may still be signed with the push token before the present one; null if
+    /// none was entered before it.
+    #[oai(nullable)]
+    previous_push_token_until: Option<Instant>,
     /// How its `component_access_token` stands.
     component_access_token: TokenHealthView,
     /// The last comparison with WeChat's list of accounts; null before the first.
@@ -133,6 +179,7 @@ impl Example for ComponentView {
             ticket: Some(TicketView::example()),
             watch: ComponentWatch::default(),
             token: TokenHealthView::example(),
+            previous_push_token_until: None,
         };
         let reconciliation = Some(ReconciliationView::example());
         Self { reconciliation, ..Self::of(ComponentSummary::example(), health) }
@@ -144,6 +191,7 @@ struct Health {
     ticket: Option<TicketView>,
     watch: ComponentWatch,
     token: TokenHealthView,
+    previous_push_token_until: Option<Instant>,
 }
 
 /// A `component_verify_ticket`, without the ticket.
@@ -175,11 +223,11 @@ impl ComponentsApi {
     #[oai(path = "/components", method = "post", operation_id = "create_component")]
     async fn create(
         &self,
-        _auth: OperatorAuth,
+        auth: OperatorAuth,
         input: Input<NewComponent>,
     ) -> Result<Created<ComponentView>> {
-        let component =
-            self.components.create(component_token::NewComponent::try_from(input.0)?).await?;
+        let new = component_token::NewComponent::try_from(input.0)?;
+        let component = self.components.create(auth.caller(), new).await?;
         Ok(Created(self.view(component).await?))
     }
 
@@ -191,11 +239,11 @@ impl ComponentsApi {
         &self,
         _auth: OperatorAuth,
         /// At most this many items, 1 to 100; 20 if absent.
-        limit: Query<Option<u64>>,
+        limit: Query<Option<Limit>>,
         /// `next` of the page before.
-        cursor: Query<Option<String>>,
+        cursor: Query<Option<CursorText>>,
     ) -> Result<Json<PageView<ComponentSummary>>> {
-        let page = page::request(*limit, cursor.as_deref())?;
+        let page = parameter::page(&limit, &cursor)?;
         let found = self.components.list(&page).await?;
         Ok(Json(PageView::of(found, |component| self.summary(component))))
     }
@@ -209,9 +257,29 @@ impl ComponentsApi {
         &self,
         _auth: OperatorAuth,
         /// The component's appid.
-        appid: Path<String>,
+        appid: Path<ComponentAppidText>,
     ) -> Result<Json<ComponentView>> {
         let component = self.components.get(&component_appid(&appid)?).await?;
+        Ok(Json(self.view(component).await?))
+    }
+
+    /// Change a component.
+    ///
+    /// Its name or its secrets; what the body leaves out stays as it is. Pushes that use the message
+    /// key before are still read, and those signed with the push token before for a day, so enter
+    /// new ones here first and in WeChat's console then; within that day neither can be changed once
+    /// more, but for the way back (`component_change_under_way`). A new AppSecret is proved at once by getting
+    /// a token with it: look at `component_access_token` afterwards. For operators.
+    #[oai(path = "/components/:appid", method = "patch", operation_id = "change_component")]
+    async fn change(
+        &self,
+        auth: OperatorAuth,
+        /// The component's appid.
+        appid: Path<ComponentAppidText>,
+        input: Input<ComponentChange>,
+    ) -> Result<Json<ComponentView>> {
+        let (appid, change) = (component_appid(&appid)?, input.0.into());
+        let component = self.components.change(auth.caller(), &appid, change).await?;
         Ok(Json(self.view(component).await?))
     }
 
@@ -226,12 +294,12 @@ impl ComponentsApi {
     )]
     async fn start_ticket_push(
         &self,
-        _auth: OperatorAuth,
+        auth: OperatorAuth,
         /// The component's appid.
-        appid: Path<String>,
+        appid: Path<ComponentAppidText>,
     ) -> Result<Accepted> {
         let component = self.components.get(&component_appid(&appid)?).await?;
-        self.ticket_watch.start_push_ticket(&component).await?;
+        self.ticket_watch.start_push_ticket(auth.caller(), &component).await?;
         Ok(Accepted)
     }
 
@@ -246,12 +314,12 @@ impl ComponentsApi {
     )]
     async fn refresh_token(
         &self,
-        _auth: OperatorAuth,
+        auth: OperatorAuth,
         /// The component's appid.
-        appid: Path<String>,
+        appid: Path<ComponentAppidText>,
     ) -> Result<Json<TokenHealthView>> {
         let component = self.components.get(&component_appid(&appid)?).await?;
-        let health = self.tokens.renew(&component).await?;
+        let health = self.tokens.renew(auth.caller(), &component).await?;
         Ok(Json(TokenHealthView::of(health, self.clock.now())))
     }
 
@@ -264,7 +332,9 @@ impl ComponentsApi {
         let watch = self.ticket_watch.watched(&component).await?;
         let token = self.tokens.health(&component).await?;
         let token = TokenHealthView::of(token, self.clock.now());
-        Ok(ComponentView::of(self.summary(component), Health { ticket, watch, token }))
+        let previous_push_token_until = component.previous_push_token.as_ref().map(|(_, end)| *end);
+        let health = Health { ticket, watch, token, previous_push_token_until };
+        Ok(ComponentView::of(self.summary(component), health))
     }
 
     fn summary(&self, component: Component) -> ComponentSummary {
@@ -289,8 +359,7 @@ impl TryFrom<NewComponent> for component_token::NewComponent {
     type Error = Problem;
 
     fn try_from(input: NewComponent) -> Result<Self> {
-        let appid = Appid::parse(&input.appid)
-            .map_err(|error| Problem::invalid_field("appid", error.to_string()))?;
+        let appid = parameter::parsed("appid", &input.appid, Appid::parse)?;
         Ok(Self {
             appid,
             name: input.name,
@@ -304,7 +373,7 @@ impl TryFrom<NewComponent> for component_token::NewComponent {
 impl ComponentView {
     fn of(summary: ComponentSummary, health: Health) -> Self {
         let ComponentSummary { appid, name, events_url, messages_url, created_at } = summary;
-        let Health { ticket, watch, token } = health;
+        let Health { ticket, watch, token, previous_push_token_until } = health;
         Self {
             appid,
             name,
@@ -314,6 +383,7 @@ impl ComponentView {
             ticket,
             ticket_late_since: watch.ticket_late_since,
             ticket_asked_at: watch.ticket_asked_at,
+            previous_push_token_until,
             component_access_token: token,
             reconciliation: watch.reconciliation.map(ReconciliationView::from),
         }
@@ -337,6 +407,7 @@ mod tests {
     use poem_openapi::types::ToJSON as _;
 
     use super::*;
+    use crate::input;
 
     #[test]
     fn a_ticket_from_a_clock_ahead_of_ours_is_of_age_zero() {
@@ -356,11 +427,22 @@ mod tests {
     fn a_component_tells_since_when_it_waits_for_tickets_and_whether_it_was_ever_compared() {
         let at = example::instant();
         let told = |watch| {
-            let health = Health { ticket: None, watch, token: TokenHealthView::example() };
+            let health = Health {
+                ticket: None,
+                watch,
+                token: TokenHealthView::example(),
+                previous_push_token_until: None,
+            };
             ComponentView::of(ComponentSummary::example(), health).to_json().unwrap()
         };
         let calm = told(ComponentWatch::default());
-        for field in ["ticket", "ticket_late_since", "ticket_asked_at", "reconciliation"] {
+        for field in [
+            "ticket",
+            "ticket_late_since",
+            "ticket_asked_at",
+            "reconciliation",
+            "previous_push_token_until",
+        ] {
             assert_eq!(calm.get(field), Some(&serde_json::Value::Null), "{field}");
         }
         let late = told(ComponentWatch {
@@ -384,5 +466,16 @@ mod tests {
         let input = NewComponent { appid: "wx/1".to_owned(), ..NewComponent::example() };
         let problem = component_token::NewComponent::try_from(input).unwrap_err();
         assert_eq!(problem.code(), Code::InvalidField);
+    }
+
+    #[test]
+    fn what_a_change_leaves_out_stays() {
+        let read = |body: &str| -> component_token::ComponentChange {
+            input::read::<ComponentChange>(body.as_bytes()).unwrap().into()
+        };
+        let change = read(r#"{"push_token":"canary"}"#);
+        assert!(change.name.is_none() && change.appsecret.is_none());
+        assert!(change.push_token.is_some() && change.encoding_aes_key.is_none());
+        assert!(!format!("{:?}", change.push_token).contains("canary"));
     }
 }

@@ -4,7 +4,7 @@ use lingpai_model::{Instant, component::Reconciliation};
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Example};
 
 use super::{Group, components::component_appid};
-use crate::{auth::OperatorAuth, example, problem::Result};
+use crate::{auth::OperatorAuth, example, parameter::ComponentAppidText, problem::Result};
 
 pub(crate) struct ReconciliationsApi {
     pub(super) components: Components,
@@ -47,12 +47,12 @@ impl ReconciliationsApi {
     )]
     async fn run(
         &self,
-        _auth: OperatorAuth,
+        auth: OperatorAuth,
         /// The component's appid.
-        appid: Path<String>,
+        appid: Path<ComponentAppidText>,
     ) -> Result<Json<ReconciliationView>> {
         let component = self.components.get(&component_appid(&appid)?).await?;
-        Ok(Json(self.reconciliations.run(&component).await?.into()))
+        Ok(Json(self.reconciliations.run(auth.caller(), &component).await?.into()))
     }
 }
 

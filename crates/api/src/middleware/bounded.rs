@@ -32,6 +32,23 @@ async fn read_bounded(body: Body, limit: usize, deadline: Duration) -> Result<By
     }
 }
 
+/// Takes the body out of `request` and reads it as a whole.
+///
+/// # Errors
+/// A problem `body_too_large`, `body_timeout` or `invalid_request`.
+pub(crate) async fn whole_body(
+    request: &mut Request,
+    limit: usize,
+    deadline: Duration,
+) -> Result<Bytes, Problem> {
+    let body = read_bounded(request.take_body(), limit, deadline).await;
+    body.map_err(|fault| match fault {
+        ReadFault::TooLarge => Problem::body_too_large(limit),
+        ReadFault::TooSlow => Problem::body_timeout(),
+        ReadFault::Broken => Problem::invalid_request("the body broke off: send the request again"),
+    })
+}
+
 /// An endpoint that sees only bodies of at most `limit` bytes that came in time: the framework's
 /// own readers have neither bound.
 pub(crate) struct Bounded<E> {
@@ -54,14 +71,8 @@ impl<E: Endpoint> Endpoint for Bounded<E> {
     type Output = E::Output;
 
     async fn call(&self, mut request: Request) -> poem::Result<Self::Output> {
-        let body = read_bounded(request.take_body(), self.limit, self.deadline).await;
-        request.set_body(body.map_err(|fault| match fault {
-            ReadFault::TooLarge => Problem::body_too_large(self.limit),
-            ReadFault::TooSlow => Problem::body_timeout(),
-            ReadFault::Broken => {
-                Problem::invalid_request("the body broke off: send the request again")
-            }
-        })?);
+        let body = whole_body(&mut request, self.limit, self.deadline).await?;
+        request.set_body(body);
         self.inner.call(request).await
     }
 }

@@ -1,15 +1,21 @@
 //! The outermost layer: names the request, catches panics, makes answers of errors, measures, and
-//! writes the one line per request. It knows the route's pattern, never the query.
+//! writes a line for what did not go well. It knows the route's pattern, never the query.
 
-use std::{panic::AssertUnwindSafe, time::Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt as _;
 use lingpai_model::clock::{Entropy, SharedClock};
 use poem::{Endpoint, IntoEndpoint, IntoResponse, PathPattern, Request, Response};
 use tracing::{Instrument as _, field::Empty};
 
-use super::{REQUEST_ID_HEADER, RequestId, headers, measure};
+use super::{REQUEST_ID_HEADER, RateHeaders, RequestId, headers, measure};
 use crate::problem::Problem;
+
+/// A request that takes longer is told even when it goes well.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// Why an answer is our fault, for the log. Rides on the answer, invisible to clients.
 #[derive(Debug, Clone)]
@@ -43,22 +49,31 @@ impl<E: Endpoint> Observed<E> {
 
     /// The answer, whatever happens inside, and the pattern of the route it came from.
     async fn answer(&self, request: Request, id: &RequestId) -> (Response, String) {
-        let answer_of = |problem: Problem| problem.into_answer(id, self.clock.now());
         let answered = AssertUnwindSafe(self.inner.call(request)).catch_unwind().await;
-        let (answer, pattern) = match answered {
-            Ok(Ok(output)) => {
-                let answer = output.into_response();
-                let pattern = answer.data::<PathPattern>().cloned();
-                (answer, pattern)
-            }
-            Ok(Err(error)) => {
-                let pattern = error.data::<PathPattern>().cloned();
-                (answer_of(Problem::of_framework(error)), pattern)
-            }
-            Err(_) => (answer_of(Problem::panicked()), None),
+        let answer = match answered {
+            Ok(Ok(output)) => output.into_response(),
+            Ok(Err(error)) => answer_of(error, id, &self.clock),
+            Err(_) => answer_of(Problem::panicked().into(), id, &self.clock),
         };
-        (answer, pattern.map_or_else(|| "unmatched".to_owned(), |pattern| pattern.0.to_string()))
+        let pattern = answer.data::<PathPattern>();
+        let route =
+            pattern.map_or_else(|| "unmatched".to_owned(), |PathPattern(it)| it.to_string());
+        (answer, route)
     }
+}
+
+/// The answer that `error` becomes. What was laid on the error on its way out goes with it.
+pub(crate) fn answer_of(error: poem::Error, id: &RequestId, clock: &SharedClock) -> Response {
+    let pattern = error.data::<PathPattern>().cloned();
+    let rate = error.data::<RateHeaders>().cloned();
+    let mut answer = Problem::of_framework(error).into_answer(id, clock.now());
+    if let Some(pattern) = pattern {
+        answer.set_data(pattern);
+    }
+    if let Some(rate) = rate {
+        rate.write(answer.headers_mut());
+    }
+    answer
 }
 
 impl<E: Endpoint> Endpoint for Observed<E> {
@@ -87,18 +102,29 @@ impl<E: Endpoint> Endpoint for Observed<E> {
             {
                 tracing::error!(error = cause.as_str(), "{method} {route} failed");
             }
-            let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            tracing::info!(
+            tell(method, &route, status, took);
+            answer
+        };
+        Ok(answer.instrument(span).await)
+    }
+}
+
+/// Writes the line of a request. What went well and in time is told to who asks for more than the
+/// usual: at thousands of requests a second their lines would cost more than the requests.
+fn tell(method: &str, route: &str, status: u16, took: Duration) {
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
                 http.method = method,
                 http.route = route,
                 http.status = status,
                 duration_ms,
                 "{method} {route} {status}"
-            );
-            answer
+            )
         };
-        Ok(answer.instrument(span).await)
     }
+    if status >= 400 || took >= SLOW { line!(info) } else { line!(debug) }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Pushes, APIs and proxied calls have a pool each: a flood of one takes neither memory nor the
+//! Pushes, each API and proxied calls have a pool each: a flood of one takes neither memory nor the
 //! database from the others.
 
 use std::{sync::Arc, time::Duration};
@@ -29,6 +29,14 @@ impl Pool {
     pub(crate) async fn seat(&self) -> SemaphorePermit<'_> {
         self.0.acquire().await.expect("nobody closes a pool")
     }
+
+    /// Waits for a seat as long as a request may wait.
+    ///
+    /// # Errors
+    /// A problem `overloaded`.
+    pub(crate) async fn seat_soon(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        timeout(PATIENCE, self.seat()).await.map_err(|_| Problem::overloaded())
+    }
 }
 
 /// An endpoint whose requests take a seat each.
@@ -47,8 +55,7 @@ impl<E: Endpoint> Endpoint for Pooled<E> {
     type Output = E::Output;
 
     async fn call(&self, request: Request) -> poem::Result<Self::Output> {
-        let seat = timeout(PATIENCE, self.pool.seat()).await;
-        let _seat = seat.map_err(|_| Problem::overloaded())?;
+        let _seat = self.pool.seat_soon().await?;
         self.inner.call(request).await
     }
 }

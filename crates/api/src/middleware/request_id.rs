@@ -26,6 +26,10 @@ impl RequestId {
         &self.0
     }
 
+    pub(crate) fn into_text(self) -> String {
+        self.0
+    }
+
     pub(crate) fn header(&self) -> HeaderValue {
         HeaderValue::from_str(&self.0).expect("hexadecimal digits make a header")
     }

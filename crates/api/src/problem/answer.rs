@@ -2,7 +2,6 @@
 
 use std::{error::Error, fmt::Write as _};
 
-use chrono::Duration;
 use lingpai_model::Instant;
 use poem::{
     Response,
@@ -15,8 +14,8 @@ use poem_openapi::{
     types::{ToJSON, Type},
 };
 
-use super::{Code, Problem};
-use crate::middleware::{Cause, RequestId};
+use super::{Code, Problem, Retry};
+use crate::middleware::{Cause, RequestId, whole_secs};
 
 const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -58,8 +57,8 @@ impl poem_openapi::types::Example for ProblemView {
 }
 
 impl Problem {
-    /// The answer to the request called `id`, at `now`. What is our fault carries its causes for the
-    /// log.
+    /// The answer to the request called `id`, at `now`. It carries its code for the layers that it
+    /// passes, and what is our fault its causes for the log.
     pub(crate) fn into_answer(self, id: &RequestId, now: Instant) -> Response {
         let mut answer = Response::builder()
             .status(self.code.status())
@@ -68,10 +67,14 @@ impl Problem {
         if let Some(secs) = self.retry_after_secs(now) {
             answer.headers_mut().insert(header::RETRY_AFTER, secs.into());
         }
+        if let Some(rate) = self.rate().cloned() {
+            rate.write(answer.headers_mut());
+        }
         if self.code == Code::Unauthenticated {
             let scheme = header::HeaderValue::from_static("Bearer realm=\"lingpai\"");
             answer.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }
+        answer.set_data(self.code);
         if self.code.status().is_server_error() {
             answer.set_data(Cause::chain(&self));
         }
@@ -79,10 +82,13 @@ impl Problem {
     }
 
     /// The whole seconds from `now` until it makes sense to try again.
-    fn retry_after_secs(&self, now: Instant) -> Option<u32> {
-        let Some(until) = self.retry_at else { return self.code.retry_after_secs() };
-        let left = (until - now + Duration::milliseconds(999)).num_seconds();
-        Some(u32::try_from(left.max(1)).unwrap_or(u32::MAX))
+    pub(crate) fn retry_after_secs(&self, now: Instant) -> Option<u32> {
+        match self.retry {
+            // What is in the past becomes the shortest wait there is.
+            Some(Retry::At(until)) => Some(whole_secs((until - now).to_std().unwrap_or_default())),
+            Some(Retry::In(wait)) => Some(whole_secs(wait)),
+            None => self.code.retry_after_secs(),
+        }
     }
 
     fn view(&self, request_id: &str) -> ProblemView {
@@ -150,14 +156,18 @@ fn description_of(status: StatusCode) -> &'static str {
     match status.as_u16() {
         400 => "The request cannot be read.",
         401 => "No valid key.",
-        403 => "A valid key, but without the scope or right for this.",
+        403 => "A valid key, but without the scope or right for this, or not from this address.",
         404 => "Not there, or not yours.",
         405 => "Not with this method.",
         408 => "The body did not come in time.",
         409 => "The present state does not allow this.",
         413 => "The body is too large.",
         415 => "The body is of another type.",
-        422 => "A field or parameter is not acceptable; `field` names it.",
+        422 => {
+            "A field or parameter is not acceptable, and `field` names it; or an idempotency key was \
+                used before."
+        }
+        429 => "Too often, or too much at once: try again after `Retry-After` seconds.",
         502 => "WeChat refused, could not be reached, or spoke nonsense.",
         503 => "Not ready: try again after `Retry-After` seconds.",
         504 => "WeChat did not answer in time.",

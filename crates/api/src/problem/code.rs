@@ -46,6 +46,38 @@ pub enum Code {
     NeedsReauthorization,
     /// Somebody else has connected the account by its secret.
     AccountConnectedElsewhere,
+    /// The key may not be used from this address.
+    AddressRefused,
+    /// More is asked a second than the caller may.
+    RateLimited,
+    /// More of the tenant's requests are under way than may be at the same time.
+    TooManyAtOnce,
+    /// No such operator.
+    OperatorNotFound,
+    /// The last valid operator key is not revoked.
+    LastOperator,
+    /// The idempotency key was sent with another request before.
+    IdempotencyMismatch,
+    /// The first request with the idempotency key is not answered yet.
+    IdempotencyUnderWay,
+    /// The first request with the idempotency key broke off, with unknown effect.
+    IdempotencyInterrupted,
+    /// No such verification file, or not the caller's.
+    FileNotFound,
+    /// Somebody else keeps a verification file of this name.
+    FileTaken,
+    /// The redirect URI is not registered.
+    RedirectUriNotFound,
+    /// The account belongs to a tenant already.
+    AuthorizerClaimed,
+    /// What may be done a number of times a month was done so often.
+    AllowanceUsedUp,
+    /// This link was opened a moment ago and could start no authorization.
+    RenewedJustNow,
+    /// WeChat tells nobody the profile of the account.
+    NoProfile,
+    /// What proves a component's pushes was changed within the last day.
+    ComponentChangeUnderWay,
     /// WeChat refused.
     UpstreamRejected,
     /// No usable ticket is stored, so there is no component token.
@@ -72,7 +104,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 48] = [
         Self::Unauthenticated,
         Self::ScopeMissing,
         Self::AuthorizerNotFound,
@@ -94,6 +126,22 @@ impl Code {
         Self::LinkExhausted,
         Self::NeedsReauthorization,
         Self::AccountConnectedElsewhere,
+        Self::AddressRefused,
+        Self::RateLimited,
+        Self::TooManyAtOnce,
+        Self::OperatorNotFound,
+        Self::LastOperator,
+        Self::IdempotencyMismatch,
+        Self::IdempotencyUnderWay,
+        Self::IdempotencyInterrupted,
+        Self::FileNotFound,
+        Self::FileTaken,
+        Self::RedirectUriNotFound,
+        Self::AuthorizerClaimed,
+        Self::AllowanceUsedUp,
+        Self::RenewedJustNow,
+        Self::NoProfile,
+        Self::ComponentChangeUnderWay,
         Self::UpstreamRejected,
         Self::TicketMissing,
         Self::UpstreamTimeout,
@@ -132,13 +180,15 @@ impl Code {
     }
 
     /// After how many seconds it makes sense to try again, where that is the same for every
-    /// occurrence. `refresh_resting` tells its own in each answer.
+    /// occurrence. `refresh_resting`, `rate_limited` and `allowance_used_up` tell their own in each
+    /// answer.
     #[must_use]
     pub fn retry_after_secs(self) -> Option<u32> {
         match self {
-            Self::TicketMissing | Self::RefreshCeiling => Some(60),
+            Self::TicketMissing | Self::RefreshCeiling | Self::RenewedJustNow => Some(60),
             Self::UpstreamTimeout | Self::UpstreamUnreachable => Some(5),
             Self::Unavailable | Self::LeaseBusy | Self::Overloaded => Some(2),
+            Self::TooManyAtOnce | Self::IdempotencyUnderWay => Some(1),
             Self::Unauthenticated
             | Self::ScopeMissing
             | Self::AuthorizerNotFound
@@ -160,10 +210,79 @@ impl Code {
             | Self::LinkExhausted
             | Self::NeedsReauthorization
             | Self::AccountConnectedElsewhere
+            | Self::AddressRefused
+            | Self::RateLimited
+            | Self::OperatorNotFound
+            | Self::LastOperator
+            | Self::IdempotencyMismatch
+            | Self::IdempotencyInterrupted
+            | Self::FileNotFound
+            | Self::FileTaken
+            | Self::RedirectUriNotFound
+            | Self::AuthorizerClaimed
+            | Self::AllowanceUsedUp
+            | Self::NoProfile
+            | Self::ComponentChangeUnderWay
             | Self::UpstreamRejected
             | Self::UpstreamGarbled
             | Self::RefreshResting
             | Self::Internal => None,
+        }
+    }
+
+    /// Whether a request that was refused so has certainly had no effect, and may be made again.
+    #[must_use]
+    pub fn is_without_effect(self) -> bool {
+        match self {
+            // What was sent may have been done, or committed, although no answer says so.
+            Self::UpstreamTimeout
+            | Self::UpstreamUnreachable
+            | Self::UpstreamGarbled
+            | Self::Unavailable
+            | Self::Internal => false,
+            Self::Unauthenticated
+            | Self::ScopeMissing
+            | Self::AuthorizerNotFound
+            | Self::ComponentNotFound
+            | Self::TenantNotFound
+            | Self::AuthorizationNotFound
+            | Self::ApiKeyNotFound
+            | Self::AuthorizerRevoked
+            | Self::RouteNotFound
+            | Self::MethodNotAllowed
+            | Self::InvalidRequest
+            | Self::InvalidField
+            | Self::BodyTooLarge
+            | Self::UnsupportedMediaType
+            | Self::BodyTimeout
+            | Self::ComponentExists
+            | Self::PathRefused
+            | Self::NoApiPermission
+            | Self::LinkExhausted
+            | Self::NeedsReauthorization
+            | Self::AccountConnectedElsewhere
+            | Self::AddressRefused
+            | Self::RateLimited
+            | Self::TooManyAtOnce
+            | Self::OperatorNotFound
+            | Self::LastOperator
+            | Self::IdempotencyMismatch
+            | Self::IdempotencyUnderWay
+            | Self::IdempotencyInterrupted
+            | Self::FileNotFound
+            | Self::FileTaken
+            | Self::RedirectUriNotFound
+            | Self::AuthorizerClaimed
+            | Self::AllowanceUsedUp
+            | Self::RenewedJustNow
+            | Self::NoProfile
+            | Self::ComponentChangeUnderWay
+            | Self::UpstreamRejected
+            | Self::TicketMissing
+            | Self::LeaseBusy
+            | Self::Overloaded
+            | Self::RefreshResting
+            | Self::RefreshCeiling => true,
         }
     }
 
@@ -192,6 +311,22 @@ impl Code {
             Self::LinkExhausted => ("link_exhausted", S::CONFLICT, 7_900_020, "The link was opened too often"),
             Self::NeedsReauthorization => ("needs_reauthorization", S::CONFLICT, 7_900_021, "The account must be authorized again"),
             Self::AccountConnectedElsewhere => ("account_connected_elsewhere", S::CONFLICT, 7_900_022, "Somebody else has connected the account"),
+            Self::AddressRefused => ("address_refused", S::FORBIDDEN, 7_900_024, "The key may not be used from here"),
+            Self::RateLimited => ("rate_limited", S::TOO_MANY_REQUESTS, 7_900_025, "Too many requests in too little time"),
+            Self::TooManyAtOnce => ("too_many_at_once", S::TOO_MANY_REQUESTS, 7_900_026, "Too many requests at once"),
+            Self::OperatorNotFound => ("operator_not_found", S::NOT_FOUND, 7_900_027, "No such operator"),
+            Self::LastOperator => ("last_operator", S::CONFLICT, 7_900_028, "The last operator key stays"),
+            Self::IdempotencyMismatch => ("idempotency_mismatch", S::UNPROCESSABLE_ENTITY, 7_900_029, "The idempotency key belongs to another request"),
+            Self::IdempotencyUnderWay => ("idempotency_under_way", S::CONFLICT, 7_900_030, "The first request is still worked on"),
+            Self::IdempotencyInterrupted => ("idempotency_interrupted", S::CONFLICT, 7_900_031, "The first request broke off"),
+            Self::FileNotFound => ("file_not_found", S::NOT_FOUND, 7_900_032, "No such file"),
+            Self::FileTaken => ("file_taken", S::CONFLICT, 7_900_033, "The file name is taken"),
+            Self::RedirectUriNotFound => ("redirect_uri_not_found", S::NOT_FOUND, 7_900_034, "No such redirect URI"),
+            Self::AuthorizerClaimed => ("authorizer_claimed", S::CONFLICT, 7_900_035, "The account belongs to a tenant"),
+            Self::AllowanceUsedUp => ("allowance_used_up", S::TOO_MANY_REQUESTS, 7_900_036, "The month's allowance is used up"),
+            Self::RenewedJustNow => ("renewed_just_now", S::TOO_MANY_REQUESTS, 7_900_037, "The link was opened a moment ago"),
+            Self::NoProfile => ("no_profile", S::CONFLICT, 7_900_038, "The account has no profile to refresh"),
+            Self::ComponentChangeUnderWay => ("component_change_under_way", S::CONFLICT, 7_900_039, "The last change is not a day old"),
             Self::UpstreamRejected => ("upstream_rejected", S::BAD_GATEWAY, 7_900_052, "WeChat refused"),
             Self::TicketMissing => ("ticket_missing", S::SERVICE_UNAVAILABLE, 7_900_053, "No ticket from WeChat yet"),
             Self::UpstreamTimeout => ("upstream_timeout", S::GATEWAY_TIMEOUT, 7_900_054, "WeChat did not answer in time"),

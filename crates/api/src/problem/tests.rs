@@ -6,8 +6,10 @@ use lingpai_authorizer::{Error as AuthorizerError, JudgedPath};
 use lingpai_component_token::Error as ComponentError;
 use lingpai_model::{
     Appid,
+    api_key::Scope,
     clock::Entropy,
-    id::{ApiKeyId, AuthorizationId, TenantId},
+    file::FileName,
+    id::{ApiKeyId, AuthorizationId, AuthorizerId, OperatorId, TenantId},
 };
 use lingpai_tenant::Error as TenantError;
 use lingpai_wechat::crypt::CryptError;
@@ -75,6 +77,9 @@ async fn scope_missing() {
     let problem = Problem::scope_missing(Scope::WechatCall);
     let body = assert_told(problem, "scope_missing", 403, 7900003).await;
     assert!(body["detail"].as_str().unwrap().contains("wechat:call"));
+    let beside = AuthorizerError::ScopeMissing { scope: Scope::QuotaClear };
+    let body = assert_told(beside, "scope_missing", 403, 7900003).await;
+    assert!(body["detail"].as_str().unwrap().contains("quota:clear"));
 }
 
 #[tokio::test]
@@ -95,7 +100,10 @@ async fn component_not_found() {
 #[tokio::test]
 async fn tenant_not_found() {
     let id = TenantId::new(at(), &Entropy::seeded(1));
-    assert_told(TenantError::TenantNotFound { id }, "tenant_not_found", 404, 7900006).await;
+    let error = TenantError::TenantNotFound { id: id.clone() };
+    assert_told(error, "tenant_not_found", 404, 7900006).await;
+    let error = AuthorizerError::TenantNotFound { id };
+    assert_told(error, "tenant_not_found", 404, 7900006).await;
 }
 
 #[tokio::test]
@@ -149,6 +157,8 @@ async fn invalid_field() {
     let body = told(AuthorizerError::ReturnUrlUnregistered).await.1;
     assert_eq!(body["field"], "return_url");
     assert_eq!(told(InvalidPage::Cursor).await.1["field"], "cursor");
+    let error = TenantError::BadField { field: "logo_url", reason: "it has no host" };
+    assert_eq!(told(error).await.1["field"], "logo_url");
     let error = AuthorizerError::BadEncodingAesKey(CryptError::BadKey);
     let ours = assert_told(error, "invalid_field", 422, 7900013).await;
     assert_eq!(ours["field"], "encoding_aes_key");
@@ -183,11 +193,19 @@ async fn component_exists() {
 }
 
 #[tokio::test]
+async fn component_change_under_way() {
+    let error = ComponentError::ChangeUnderWay { appid: appid(), until: at() };
+    let body = assert_told(error, "component_change_under_way", 409, 7900039).await;
+    let detail = body["detail"].as_str().unwrap();
+    assert!(detail.contains(&at().format("%H:%M:%S UTC").to_string()), "{detail}");
+}
+
+#[tokio::test]
 async fn path_refused() {
     for (path, ways_out) in [
         ("/cgi-bin/component/api_query_auth", ["an interface of the component", "/docs"]),
         ("/cgi-bin/token", ["hands out tokens", "the token is put in"]),
-        ("/a//b", ["no empty or dot segment", "letter by letter"]),
+        ("/a//b", ["no segment that is empty", "letter by letter"]),
     ] {
         let error = AuthorizerError::from(JudgedPath::judge(path).unwrap_err());
         let body = assert_told(error, "path_refused", 403, 7900018).await;
@@ -220,6 +238,143 @@ async fn needs_reauthorization() {
 async fn account_connected_elsewhere() {
     let error = AuthorizerError::AccountElsewhere { appid: appid() };
     assert_told(error, "account_connected_elsewhere", 409, 7900022).await;
+}
+
+async fn answered(problem: impl Into<Problem>) -> Response {
+    problem.into().into_answer(&RequestId::draw(&Entropy::seeded(1)), at())
+}
+
+#[tokio::test]
+async fn address_refused() {
+    assert_told(TenantError::AddressRefused, "address_refused", 403, 7900024).await;
+}
+
+#[tokio::test]
+async fn rate_limited() {
+    let wait = Duration::from_millis(1_200);
+    let too_fast = || TenantError::TooFast { limit: 5, retry_after: wait };
+    assert_told(too_fast(), "rate_limited", 429, 7900025).await;
+    let answer = answered(too_fast()).await;
+    assert_eq!(answer.header("retry-after"), Some("2"));
+    assert_eq!(answer.header("ratelimit-policy"), Some("\"tenant\";q=10;w=2"));
+    assert_eq!(answer.header("ratelimit"), Some("\"tenant\";r=0;t=2"));
+    let changes = || TenantError::TooManyChanges { limit: 10, retry_after: wait };
+    assert_told(changes(), "rate_limited", 429, 7900025).await;
+    let answer = answered(changes()).await;
+    assert_eq!(answer.header("retry-after"), Some("2"));
+    assert_eq!(answer.header("ratelimit"), None, "that is another limit");
+}
+
+#[tokio::test]
+async fn too_many_at_once() {
+    let error = || TenantError::TooManyAtOnce { limit: 128 };
+    let body = assert_told(error(), "too_many_at_once", 429, 7900026).await;
+    assert!(body["detail"].as_str().unwrap().starts_with("128 requests"));
+    assert_eq!(answered(error()).await.header("retry-after"), Some("1"));
+}
+
+#[tokio::test]
+async fn operator_not_found() {
+    let id = OperatorId::new(at(), &Entropy::seeded(1));
+    assert_told(TenantError::OperatorNotFound { id }, "operator_not_found", 404, 7900027).await;
+}
+
+#[tokio::test]
+async fn last_operator() {
+    assert_told(TenantError::LastOperator, "last_operator", 409, 7900028).await;
+}
+
+#[tokio::test]
+async fn idempotency_mismatch() {
+    assert_told(TenantError::IdempotencyMismatch, "idempotency_mismatch", 422, 7900029).await;
+    let body = told(TenantError::BadIdempotencyKey).await.1;
+    assert_eq!(
+        (&body["code"], &body["field"]),
+        (&"invalid_field".into(), &"Idempotency-Key".into())
+    );
+}
+
+#[tokio::test]
+async fn idempotency_under_way() {
+    let error = || TenantError::IdempotencyUnderWay;
+    assert_told(error(), "idempotency_under_way", 409, 7900030).await;
+    assert_eq!(answered(error()).await.header("retry-after"), Some("1"));
+}
+
+#[tokio::test]
+async fn idempotency_interrupted() {
+    let error = TenantError::IdempotencyInterrupted;
+    let body = assert_told(error, "idempotency_interrupted", 409, 7900031).await;
+    assert!(body["detail"].as_str().unwrap().contains("new key"));
+}
+
+fn file() -> FileName {
+    FileName::parse("MP_verify_a1.txt").unwrap()
+}
+
+#[tokio::test]
+async fn file_not_found() {
+    let error = TenantError::FileNotFound { name: file() };
+    assert_told(error, "file_not_found", 404, 7900032).await;
+}
+
+#[tokio::test]
+async fn file_taken() {
+    assert_told(TenantError::FileTaken { name: file() }, "file_taken", 409, 7900033).await;
+}
+
+#[tokio::test]
+async fn redirect_uri_not_found() {
+    let error = TenantError::RedirectUriNotFound;
+    assert_told(error, "redirect_uri_not_found", 404, 7900034).await;
+}
+
+#[tokio::test]
+async fn authorizer_claimed() {
+    let id = AuthorizerId::new(at(), &Entropy::seeded(1));
+    let error = AuthorizerError::AuthorizerClaimed { id: id.clone() };
+    assert_told(error, "authorizer_claimed", 409, 7900035).await;
+    let absent = AuthorizerError::AuthorizerAbsent { id };
+    assert_told(absent, "authorizer_not_found", 404, 7900004).await;
+}
+
+#[tokio::test]
+async fn allowance_used_up() {
+    let error =
+        |month: &str| AuthorizerError::AllowanceUsedUp { allowance: 10, month: month.into() };
+    let body = assert_told(error("1970-01"), "allowance_used_up", 429, 7900036).await;
+    assert!(body["detail"].as_str().unwrap().contains("10 times a month"));
+    for (month, days) in [("1970-01", 31), ("1969-12", 0), ("1970-12", 365)] {
+        // Months end eight hours earlier in Beijing; what is over is waited for a second.
+        let secs = if days == 0 { 1 } else { days * 86_400 - 8 * 3_600 };
+        let told = answered(error(month)).await;
+        assert_eq!(told.header("retry-after"), Some(secs.to_string().as_str()), "{month}");
+    }
+}
+
+#[tokio::test]
+async fn renewed_just_now() {
+    let error = || AuthorizerError::RenewedJustNow { appid: appid() };
+    assert_told(error(), "renewed_just_now", 429, 7900037).await;
+    assert_eq!(answered(error()).await.header("retry-after"), Some("60"));
+    let expired = AuthorizerError::RenewalExpired;
+    assert_told(expired, "authorization_not_found", 404, 7900007).await;
+}
+
+#[tokio::test]
+async fn no_profile() {
+    let error = AuthorizerError::NoProfile { appid: appid() };
+    assert_told(error, "no_profile", 409, 7900038).await;
+}
+
+#[tokio::test]
+async fn every_429_says_when_to_come_again() {
+    for code in Code::ALL {
+        let own = [Code::RateLimited, Code::AllowanceUsedUp].contains(&code);
+        if code.status() == StatusCode::TOO_MANY_REQUESTS && !own {
+            assert!(code.retry_after_secs().is_some(), "{code:?}");
+        }
+    }
 }
 
 #[tokio::test]

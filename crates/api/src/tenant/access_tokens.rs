@@ -1,11 +1,12 @@
 use lingpai_authorizer::Authorizers;
-use lingpai_model::{Appid, token::AccessToken};
+use lingpai_model::token::AccessToken;
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Example};
 
-use super::Group;
+use super::{Group, authorizer_appid};
 use crate::{
     auth::{TenantAuth, TokenRead},
-    problem::{Problem, Result},
+    parameter::AppidText,
+    problem::Result,
 };
 
 pub(crate) struct AccessTokensApi {
@@ -46,17 +47,18 @@ impl AccessTokensApi {
         &self,
         auth: TenantAuth<TokenRead>,
         /// The account's appid.
-        appid: Path<String>,
+        appid: Path<AppidText>,
     ) -> Result<Json<AccessTokenView>> {
-        let found = self.authorizers.access_token(auth.scope(), &parsed(&appid)?).await?;
+        let appid = authorizer_appid(&appid)?;
+        let found = self.authorizers.access_token(auth.scope(), &appid).await?;
         Ok(Json(found.into()))
     }
 
     /// Refresh an authorizer's access token now.
     ///
     /// Answers the new token; WeChat may end the one before at once or within minutes. There is no
-    /// need for this in the normal run of things, and how often it may be done in an hour is limited.
-    /// Needs the scope `token:read`.
+    /// need for this in the normal run of things, and how often an account's token may be refreshed in
+    /// an hour is limited. Needs the scope `token:read`.
     #[oai(
         path = "/authorizers/:appid/access-token",
         method = "post",
@@ -66,15 +68,12 @@ impl AccessTokensApi {
         &self,
         auth: TenantAuth<TokenRead>,
         /// The account's appid.
-        appid: Path<String>,
+        appid: Path<AppidText>,
     ) -> Result<Json<AccessTokenView>> {
-        let new = self.authorizers.renew_access_token(auth.scope(), &parsed(&appid)?).await?;
+        let appid = authorizer_appid(&appid)?;
+        let new = self.authorizers.renew_access_token(auth.caller(), &appid).await?;
         Ok(Json(new.into()))
     }
-}
-
-fn parsed(appid: &str) -> Result<Appid> {
-    Appid::parse(appid).map_err(|_| Problem::authorizer_not_found())
 }
 
 impl From<(AccessToken, u64)> for AccessTokenView {

@@ -17,7 +17,8 @@ use crate::{
     auth::{AuthorizerRead, AuthorizerWrite, TenantAuth},
     example,
     input::Input,
-    page::{self, PageView},
+    page::PageView,
+    parameter::{self, AuthorizationIdText, CursorText, Limit},
     problem::{Problem, Result},
 };
 
@@ -49,6 +50,8 @@ enum StateView {
     OwnedElsewhere,
     /// The link ended before anybody granted.
     Expired,
+    /// The account granted, and WeChat refused for good to tell us what; `errcode` says why.
+    Refused,
 }
 
 /// What to ask an administrator for.
@@ -56,26 +59,27 @@ enum StateView {
 #[oai(rename = "NewAuthorization", skip_serializing_if_is_none, example)]
 struct NewAuthorization {
     /// The component that is to be granted.
-    #[oai(validator(min_length = 1, max_length = 64))]
+    #[oai(validator(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$"))]
     component_appid: String,
     /// Which accounts to offer.
     account_kind: AccountKindView,
     /// The only account that may grant; wins over `account_kind`.
-    #[oai(validator(min_length = 1, max_length = 64))]
+    #[oai(nullable, validator(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$"))]
     appid: Option<String>,
     /// The permission sets (权限集) to ask for, by number; absent: those that the component
     /// publishes.
-    #[oai(validator(max_items = 100))]
+    #[oai(nullable, validator(max_items = 100))]
     category_ids: Option<Vec<u32>>,
-    /// Where the administrator's browser goes at the end, with `authorization_id` and `reference`
-    /// in its query. Registered before, with `POST /redirect-uris`.
-    #[oai(validator(min_length = 1, max_length = 512))]
+    /// Where the administrator's browser goes at the end, with `authorization_id`,
+    /// `authorization_state` and `reference` in its query. Registered before, with
+    /// `POST /redirect-uris`.
+    #[oai(nullable, validator(min_length = 1, max_length = 512))]
     return_url: Option<String>,
     /// Your own words for this attempt; they come back to you.
-    #[oai(validator(min_length = 1, max_length = 128))]
+    #[oai(nullable, validator(min_length = 1, max_length = 128))]
     reference: Option<String>,
     /// What the administrator is told the rights are for.
-    #[oai(validator(min_length = 1, max_length = 200))]
+    #[oai(nullable, validator(min_length = 1, max_length = 200))]
     purpose: Option<String>,
 }
 
@@ -111,7 +115,7 @@ impl Example for StartedView {
     fn example() -> Self {
         let url = format!("https://lingpai.example/authorize/{}", "5f0c3a9e".repeat(8));
         Self {
-            id: "atn_01KAEXAMPLE0000000000000AB".to_owned(),
+            id: example::AUTHORIZATION_ID.to_owned(),
             url,
             expires_at: example::instant(),
             state: StateView::Pending,
@@ -129,6 +133,9 @@ struct AuthorizationView {
     state: StateView,
     /// The account that granted, once it is yours.
     authorizer_appid: Option<String>,
+    /// The number with which WeChat refused, once it did. 61028: the platform is not published yet, so
+    /// only the accounts on its list of test accounts (授权测试公众号/小程序列表) can grant.
+    errcode: Option<i64>,
     /// Which accounts were offered.
     account_kind: AccountKindView,
     /// The only account that may grant.
@@ -150,9 +157,10 @@ struct AuthorizationView {
 impl Example for AuthorizationView {
     fn example() -> Self {
         Self {
-            id: "atn_01KAEXAMPLE0000000000000AB".to_owned(),
+            id: example::AUTHORIZATION_ID.to_owned(),
             state: StateView::Finished,
             authorizer_appid: Some(example::AUTHORIZER_APPID.to_owned()),
+            errcode: None,
             account_kind: AccountKindView::OfficialAccount,
             appid: None,
             category_ids: vec![1, 11],
@@ -178,7 +186,7 @@ impl AuthorizationsApi {
         input: Input<NewAuthorization>,
     ) -> Result<Created<StartedView>> {
         let input = StartAuthorization::try_from(input.0)?;
-        let started = self.authorizations.start(auth.scope(), input).await?;
+        let started = self.authorizations.start(auth.caller(), input).await?;
         Ok(Created(StartedView {
             id: started.authorization.id.to_string(),
             url: started.url.to_string(),
@@ -195,7 +203,7 @@ impl AuthorizationsApi {
         &self,
         auth: TenantAuth<AuthorizerRead>,
         /// The authorization.
-        id: Path<String>,
+        id: Path<AuthorizationIdText>,
     ) -> Result<Json<AuthorizationView>> {
         let id = AuthorizationId::parse(&id).map_err(|_| Problem::authorization_not_found())?;
         let authorization = self.authorizations.get(auth.scope(), &id).await?;
@@ -210,11 +218,11 @@ impl AuthorizationsApi {
         &self,
         auth: TenantAuth<AuthorizerRead>,
         /// At most this many items, 1 to 100; 20 if absent.
-        limit: Query<Option<u64>>,
+        limit: Query<Option<Limit>>,
         /// `next` of the page before.
-        cursor: Query<Option<String>>,
+        cursor: Query<Option<CursorText>>,
     ) -> Result<Json<PageView<AuthorizationView>>> {
-        let page = page::request(*limit, cursor.as_deref())?;
+        let page = parameter::page(&limit, &cursor)?;
         let found = self.authorizations.list(auth.scope(), &page).await?;
         Ok(Json(PageView::of(found, |authorization| self.view(authorization))))
     }
@@ -229,9 +237,7 @@ impl TryFrom<NewAuthorization> for StartAuthorization {
     type Error = Problem;
 
     fn try_from(input: NewAuthorization) -> Result<Self> {
-        let appid = |field: &'static str, text: &str| {
-            Appid::parse(text).map_err(|error| Problem::invalid_field(field, error.to_string()))
-        };
+        let appid = |field, text: &str| parameter::parsed(field, text, Appid::parse);
         Ok(Self {
             component_appid: appid("component_appid", &input.component_appid)?,
             account_kind: input.account_kind.into(),
@@ -246,6 +252,7 @@ impl TryFrom<NewAuthorization> for StartAuthorization {
 
 impl AuthorizationView {
     fn of(authorization: Authorization, is_expired: bool) -> Self {
+        let mut errcode = None;
         let (state, authorizer_appid) = match authorization.state {
             AuthorizationState::Pending if is_expired => (StateView::Expired, None),
             AuthorizationState::Pending => (StateView::Pending, None),
@@ -254,11 +261,16 @@ impl AuthorizationView {
             }
             // Which account it was is the other customer's business.
             AuthorizationState::OwnedElsewhere { .. } => (StateView::OwnedElsewhere, None),
+            AuthorizationState::Refused { errcode: refused_with, .. } => {
+                errcode = Some(refused_with);
+                (StateView::Refused, None)
+            }
         };
         Self {
             id: authorization.id.to_string(),
             state,
             authorizer_appid,
+            errcode,
             account_kind: authorization.account_kind.into(),
             appid: authorization.appid.map(|appid| appid.to_string()),
             category_ids: authorization.category_ids,
@@ -296,6 +308,14 @@ mod tests {
         let elsewhere = AuthorizationState::OwnedElsewhere { authorizer_appid: appid, at };
         let view = viewed(elsewhere, false);
         assert_eq!((view.state, view.authorizer_appid), (StateView::OwnedElsewhere, None));
+    }
+
+    #[test]
+    fn a_refusal_of_wechats_is_told_with_its_number() {
+        let refused = AuthorizationState::Refused { errcode: 61_028, at: example::instant() };
+        let view = viewed(refused, true);
+        assert_eq!((view.state, view.errcode), (StateView::Refused, Some(61_028)));
+        assert_eq!(view.authorizer_appid, None);
     }
 
     #[test]

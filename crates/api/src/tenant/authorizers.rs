@@ -1,11 +1,10 @@
-use lingpai_authorizer::{
-    self as authorizer, Accounts, AuthorizerFilter, Authorizers, funcscope_name,
-};
+use lingpai_authorizer::{self as authorizer, Accounts, AuthorizerFilter, Authorizers, Claims};
 use lingpai_model::{
     Appid, Instant, Secret,
-    authorizer::{Authorizer, AuthorizerState, Connection, ProfileKind, TokenApi},
+    authorizer::{Authorizer, Connection, ProfileKind, TokenApi},
     caller::TenantScope,
     clock::SharedClock,
+    token::TokenHealth,
 };
 use poem_openapi::{
     Enum, Object, OpenApi,
@@ -15,32 +14,27 @@ use poem_openapi::{
 };
 use url::Url;
 
-use super::Group;
+use super::{Group, authorizer_appid};
 use crate::{
-    answer::Created,
+    answer::{Created, NoContent},
     auth::{AuthorizerRead, AuthorizerWrite, TenantAuth},
     example,
     input::Input,
-    page::{self, PageView},
+    page::PageView,
+    parameter::{self, AppidText, ComponentAppidText, CursorText, Filter, Limit},
     problem::{Problem, Result},
     token::TokenHealthView,
+    view::authorizer::{
+        ConnectionView, PermissionSetView, ProfileKindView, StateView, permission_set,
+    },
 };
 
 pub(crate) struct AuthorizersApi {
     pub(super) authorizers: Authorizers,
     pub(super) accounts: Accounts,
+    pub(super) claims: Claims,
     pub(super) clock: SharedClock,
     pub(super) public_url: Url,
-}
-
-/// How an account is connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename = "Connection", rename_all = "snake_case")]
-enum ConnectionView {
-    /// It granted rights to a component.
-    Component,
-    /// Its own secret was entered.
-    Secret,
 }
 
 /// Which of WeChat's two interfaces gives an account's ordinary `access_token`.
@@ -60,18 +54,19 @@ struct NewAuthorizer {
     /// `secret`: to connect an account to a component, start an authorization instead.
     connection: ConnectionView,
     /// The account's appid.
-    #[oai(validator(min_length = 1, max_length = 64))]
+    #[oai(validator(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$"))]
     appid: String,
     /// Its secret (AppSecret).
     #[oai(validator(min_length = 1, max_length = 128))]
     appsecret: String,
     /// Which interface gives its token; absent: `stable_token`.
+    #[oai(nullable)]
     token_api: Option<TokenApiView>,
     /// 令牌 (Token) of its message push; only together with `encoding_aes_key`.
-    #[oai(validator(min_length = 1, max_length = 128))]
+    #[oai(nullable, validator(min_length = 1, max_length = 128))]
     push_token: Option<String>,
     /// 消息加解密密钥 (EncodingAESKey) of its message push: 43 characters.
-    #[oai(validator(min_length = 43, max_length = 43))]
+    #[oai(nullable, validator(min_length = 43, max_length = 43))]
     encoding_aes_key: Option<String>,
 }
 
@@ -85,48 +80,6 @@ impl Example for NewAuthorizer {
             push_token: Some("the Token of the console".to_owned()),
             encoding_aes_key: Some("a".repeat(43)),
         }
-    }
-}
-
-/// Whether a grant stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename = "AuthorizerState", rename_all = "snake_case")]
-enum StateView {
-    /// It stands.
-    Active,
-    /// WeChat no longer takes its refresh token: its administrator must grant again.
-    NeedsReauthorization,
-    /// Its administrator withdrew it.
-    Revoked,
-}
-
-/// Which kind of account it is.
-#[derive(Debug, Clone, Copy, Enum)]
-#[oai(rename = "ProfileKind", rename_all = "snake_case")]
-enum ProfileKindView {
-    /// An official account (公众号).
-    OfficialAccount,
-    /// A mini program (小程序).
-    MiniProgram,
-}
-
-/// A permission set (权限集) that was granted.
-#[derive(Debug, Object)]
-#[oai(rename = "PermissionSet", example)]
-struct PermissionSetView {
-    /// Its number, as in WeChat's `func_info`.
-    id: u32,
-    /// Its name as WeChat writes it; null if WeChat has published none.
-    #[oai(nullable)]
-    name: Option<String>,
-    /// Its name in English; null if WeChat has published none.
-    #[oai(nullable)]
-    name_en: Option<String>,
-}
-
-impl Example for PermissionSetView {
-    fn example() -> Self {
-        permission_set(1)
     }
 }
 
@@ -218,7 +171,7 @@ impl AuthorizersApi {
         input: Input<NewAuthorizer>,
     ) -> Result<Created<AuthorizerView>> {
         let account = authorizer::NewAccount::try_from(input.0)?;
-        let appid = self.accounts.connect(auth.scope(), account).await?.appid;
+        let appid = self.accounts.connect(auth.caller(), account).await?.appid;
         Ok(Created(self.looked_up(auth.scope(), &appid).await?))
     }
 
@@ -230,10 +183,9 @@ impl AuthorizersApi {
         &self,
         auth: TenantAuth<AuthorizerRead>,
         /// The account's appid.
-        appid: Path<String>,
+        appid: Path<AppidText>,
     ) -> Result<Json<AuthorizerView>> {
-        let appid = Appid::parse(&appid).map_err(|_| Problem::authorizer_not_found())?;
-        Ok(Json(self.looked_up(auth.scope(), &appid).await?))
+        Ok(Json(self.looked_up(auth.scope(), &authorizer_appid(&appid)?).await?))
     }
 
     /// List the authorizers.
@@ -245,30 +197,82 @@ impl AuthorizersApi {
         &self,
         auth: TenantAuth<AuthorizerRead>,
         /// Only those that granted to this component.
-        component_appid: Query<Option<String>>,
+        component_appid: Query<Option<Filter<ComponentAppidText>>>,
+        /// Only those that are connected so.
+        connection: Query<Option<ConnectionView>>,
+        /// Only accounts of this kind; one whose profile was not read yet is of none.
+        kind: Query<Option<ProfileKindView>>,
         /// Only those in this state.
         state: Query<Option<StateView>>,
+        /// Only those whose name has this in it, letter by letter.
+        #[oai(validator(min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1f\\x7f]+$"))]
+        name: Query<Option<String>>,
         /// At most this many items, 1 to 100; 20 if absent.
-        limit: Query<Option<u64>>,
+        limit: Query<Option<Limit>>,
         /// `next` of the page before.
-        cursor: Query<Option<String>>,
+        cursor: Query<Option<CursorText>>,
     ) -> Result<Json<PageView<AuthorizerView>>> {
-        let page = page::request(*limit, cursor.as_deref())?;
-        let component_appid = component_appid
-            .as_deref()
-            .map(Appid::parse)
-            .transpose()
-            .map_err(|error| Problem::invalid_field("component_appid", error.to_string()))?;
-        let filter = AuthorizerFilter { component_appid, state: state.map(StateView::as_str) };
+        let page = parameter::page(&limit, &cursor)?;
+        let filter = AuthorizerFilter {
+            component_appid: component_appid
+                .as_deref()
+                .map(|text| parameter::parsed("component_appid", text, Appid::parse))
+                .transpose()?,
+            state: state.map(StateView::as_str),
+            connection: connection.map(ConnectionView::as_str),
+            kind: kind.map(ProfileKind::from),
+            name: name.0,
+        };
         let found = self.authorizers.list(auth.scope(), &filter, &page).await?;
         Ok(Json(PageView::of(found, |authorizer| self.view(authorizer))))
     }
 
+    /// Release an authorizer.
+    ///
+    /// It is no longer yours: its token and its profile are out of reach, and nobody else gets them
+    /// by that. What its administrator granted to the component stands until it is withdrawn in
+    /// WeChat; of an account that was connected by its own secret the secret is erased. Needs the
+    /// scope `authorizer:write`.
+    #[oai(path = "/authorizers/:appid", method = "delete", operation_id = "release_authorizer")]
+    async fn release(
+        &self,
+        auth: TenantAuth<AuthorizerWrite>,
+        /// The account's appid.
+        appid: Path<AppidText>,
+    ) -> Result<NoContent> {
+        self.claims.release(auth.caller(), &authorizer_appid(&appid)?).await?;
+        Ok(NoContent)
+    }
+
+    /// Read an authorizer's profile from WeChat now.
+    ///
+    /// Its name, its pictures and what it granted. By itself it is read when the account grants. WeChat
+    /// tells nothing of an account that is connected by its own secret. Needs the scope
+    /// `authorizer:write`.
+    #[oai(
+        path = "/authorizers/:appid/profile-refresh",
+        method = "post",
+        operation_id = "refresh_profile"
+    )]
+    async fn refresh_profile(
+        &self,
+        auth: TenantAuth<AuthorizerWrite>,
+        /// The account's appid.
+        appid: Path<AppidText>,
+    ) -> Result<Json<AuthorizerView>> {
+        let appid = authorizer_appid(&appid)?;
+        let refreshed = self.authorizers.refresh_profile(auth.caller(), &appid).await?;
+        Ok(Json(self.with_health(refreshed)))
+    }
+
     /// One authorizer with the health of its token.
     async fn looked_up(&self, scope: &TenantScope, appid: &Appid) -> Result<AuthorizerView> {
-        let (authorizer, health) = self.authorizers.get(scope, appid).await?;
+        Ok(self.with_health(self.authorizers.get(scope, appid).await?))
+    }
+
+    fn with_health(&self, (authorizer, health): (Authorizer, TokenHealth)) -> AuthorizerView {
         let token = Some(TokenHealthView::of(health, self.clock.now()));
-        Ok(AuthorizerView { token, ..self.view(authorizer) })
+        AuthorizerView { token, ..self.view(authorizer) }
     }
 
     fn view(&self, authorizer: Authorizer) -> AuthorizerView {
@@ -287,8 +291,7 @@ impl TryFrom<NewAuthorizer> for authorizer::NewAccount {
                  authorization with POST /v1/authorizations; here it is `secret`",
             ));
         }
-        let appid = Appid::parse(&input.appid)
-            .map_err(|error| Problem::invalid_field("appid", error.to_string()))?;
+        let appid = parameter::parsed("appid", &input.appid, Appid::parse)?;
         let lone = |field| {
             Problem::invalid_field(field, "pushes need both push_token and encoding_aes_key")
         };
@@ -307,44 +310,22 @@ impl TryFrom<NewAuthorizer> for authorizer::NewAccount {
     }
 }
 
-impl StateView {
-    /// As the model writes it.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::NeedsReauthorization => "needs_reauthorization",
-            Self::Revoked => "revoked",
-        }
-    }
-}
-
 impl AuthorizerView {
     fn of(authorizer: Authorizer, public_url: &Url) -> Self {
         let (appid, profile) = (authorizer.appid.to_string(), authorizer.profile);
         let base = public_url.as_str().trim_end_matches('/');
-        let (connection, component_appid, events_url) = match authorizer.connection {
-            Connection::Component { appid, .. } => {
-                (ConnectionView::Component, Some(appid.to_string()), None)
-            }
-            Connection::Secret => {
-                let url = format!("{base}/wechat/authorizers/{appid}/events");
-                (ConnectionView::Secret, None, Some(url))
-            }
+        let connection = ConnectionView::from(&authorizer.connection);
+        let (component_appid, events_url) = match authorizer.connection {
+            Connection::Component { appid, .. } => (Some(appid.to_string()), None),
+            Connection::Secret => (None, Some(format!("{base}/wechat/authorizers/{appid}/events"))),
         };
         Self {
             appid,
             component_appid,
             connection,
             events_url,
-            state: match authorizer.state {
-                AuthorizerState::Active => StateView::Active,
-                AuthorizerState::NeedsReauthorization { .. } => StateView::NeedsReauthorization,
-                AuthorizerState::Revoked { .. } => StateView::Revoked,
-            },
-            kind: profile.kind.map(|kind| match kind {
-                ProfileKind::OfficialAccount => ProfileKindView::OfficialAccount,
-                ProfileKind::MiniProgram => ProfileKindView::MiniProgram,
-            }),
+            state: StateView::from(&authorizer.state),
+            kind: profile.kind.map(ProfileKindView::from),
             nick_name: profile.nick_name,
             user_name: profile.user_name,
             principal_name: profile.principal_name,
@@ -359,40 +340,14 @@ impl AuthorizerView {
     }
 }
 
-fn permission_set(id: u32) -> PermissionSetView {
-    let name = funcscope_name(id);
-    PermissionSetView {
-        id,
-        name: name.map(|name| name.zh.clone()),
-        name_en: name.map(|name| name.en.clone()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use lingpai_model::{
-        authorizer::Profile,
-        clock::Entropy,
-        id::{AuthorizerId, ComponentId},
-    };
+    use lingpai_model::{clock::Entropy, id::ComponentId};
     use poem_openapi::types::ToJSON as _;
     use serde_json::json;
 
     use super::*;
-    use crate::problem::Code;
-
-    #[test]
-    fn states_are_written_as_the_model_writes_them() {
-        let since = chrono::DateTime::UNIX_EPOCH;
-        for (view, state) in [
-            (StateView::Active, AuthorizerState::Active),
-            (StateView::NeedsReauthorization, AuthorizerState::NeedsReauthorization { since }),
-            (StateView::Revoked, AuthorizerState::Revoked { at: since }),
-        ] {
-            assert_eq!(view.as_str(), state.as_str());
-            assert_eq!(view.to_json(), Some(state.as_str().into()));
-        }
-    }
+    use crate::{problem::Code, sample};
 
     #[test]
     fn a_list_leaves_the_token_out_and_says_null_where_nothing_is_known() {
@@ -405,20 +360,8 @@ mod tests {
     }
 
     fn connected(connection: Connection) -> serde_json::Value {
-        let (at, entropy) = (example::instant(), Entropy::seeded(1));
-        let authorizer = Authorizer {
-            id: AuthorizerId::new(at, &entropy),
-            connection,
-            tenant_id: None,
-            appid: Appid::parse("wx1").unwrap(),
-            state: AuthorizerState::Active,
-            generation: 1,
-            granted_at: at,
-            profile: Profile::default(),
-            func_info: vec![],
-            created_at: at,
-            updated_at: at,
-        };
+        let appid = Appid::parse("wx1").unwrap();
+        let authorizer = Authorizer { connection, appid, ..sample::authorizer() };
         let public_url = Url::parse("https://lingpai.example").unwrap();
         AuthorizerView::of(authorizer, &public_url).to_json().unwrap()
     }

@@ -5,10 +5,9 @@
 
 use std::collections::HashMap;
 
-use futures_util::StreamExt as _;
-use lingpai_authorizer::{Proxy, ProxyRequest};
+use lingpai_authorizer::Proxy;
 use lingpai_model::Appid;
-use poem::{Body, Endpoint, Request, Response, endpoint::BoxEndpoint, http::Method};
+use poem::{Endpoint, Request, Response, endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
     ApiExtractor as _, ApiResponse as _, OpenApi, Tags as _,
     registry::{
@@ -20,9 +19,13 @@ use poem_openapi::{
 use super::Group;
 use crate::{
     auth::{TenantAuth, WechatCall},
+    forward,
     problem::Problem,
     spec::TENANT_PATH,
 };
+
+/// Where the proxy stands in the document.
+pub(crate) const PROXY_PATH: &str = "/authorizers/{appid}/proxy/{path}";
 
 /// `ANY /v1/authorizers/{appid}/proxy/{path…}`.
 pub(crate) struct ProxyCalls(Proxy);
@@ -36,24 +39,16 @@ impl ProxyCalls {
 impl Endpoint for ProxyCalls {
     type Output = Response;
 
-    async fn call(&self, mut request: Request) -> poem::Result<Response> {
-        let auth = TenantAuth::<WechatCall>::of(&request).await?;
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let auth = TenantAuth::<WechatCall>::of(&request)?;
         let (appid, raw_path) =
             split(request.uri().path()).ok_or_else(Problem::authorizer_not_found)?;
         let appid = Appid::parse(appid).map_err(|_| Problem::authorizer_not_found())?;
-        let call = ProxyRequest {
-            method: request.method().clone(),
-            raw_path: raw_path.to_owned(),
-            raw_query: request.uri().query().unwrap_or_default().to_owned(),
-            headers: request.headers().clone(),
-            body: request.take_body().into_bytes_stream().boxed(),
-        };
+        let raw_path = raw_path.to_owned();
+        let call = forward::call_of(request, raw_path);
         let Self(proxy) = self;
-        let answer = proxy.call(auth.scope(), &appid, call).await.map_err(Problem::from)?;
-        let mut response = Response::builder().status(answer.status).finish();
-        *response.headers_mut() = answer.headers;
-        response.set_body(Body::from_bytes_stream(answer.body));
-        Ok(response)
+        let answered = proxy.call(auth.caller(), &appid, call).await.map_err(Problem::from)?;
+        Ok(forward::answer_of(answered))
     }
 }
 
@@ -79,7 +74,7 @@ impl OpenApi for ProxyOperations {
         );
         let body = MetaRequest {
             description: Some("As WeChat's documentation says; sent on byte for byte."),
-            content: any_content(),
+            content: any_content(MetaSchema::new_with_format("string", "binary")),
             required: false,
         };
         let write = operation(
@@ -88,7 +83,7 @@ impl OpenApi for ProxyOperations {
             "Call one of WeChat's interfaces with POST.",
             Some(body),
         );
-        let path = "/authorizers/{appid}/proxy/{path}".to_owned();
+        let path = PROXY_PATH.to_owned();
         vec![MetaApi { paths: vec![MetaPath { path, operations: vec![read, write] }] }]
     }
 
@@ -106,8 +101,9 @@ const DESCRIPTION: &str = "`path` is WeChat's own path with all its slashes, for
     are WeChat's too, without any access token: the authorizer's is put in. The answer comes back \
     as WeChat gave it, so an error of WeChat's is mostly status 200 with an `errcode`. A token that \
     WeChat calls stale is refreshed and the call made once more. The component's own interfaces and \
-    those that tell a token are refused. Other methods are passed on as well, save TRACE and \
-    CONNECT. Needs the scope `wechat:call`.";
+    those that tell a token are refused. Where WeChat refuses, the header `Lingpai-Hint` says what \
+    to do about it. Other methods are passed on as well, save TRACE and CONNECT. Needs the scope \
+    `wechat:call`, and `quota:clear` beside it for what clears quotas.";
 
 fn operation(
     method: Method,
@@ -120,7 +116,8 @@ fn operation(
         description: "WeChat's answer, whatever it is.",
         status: Some(200),
         status_range: None,
-        content: any_content(),
+        // Mostly JSON, at times bytes: a schema would be untrue of one of them.
+        content: any_content(MetaSchema::ANY),
         headers: Vec::new(),
     };
     responses.responses.insert(0, answer);
@@ -157,8 +154,8 @@ fn path_parameter(name: &str, description: &str) -> MetaOperationParam {
     }
 }
 
-fn any_content() -> Vec<MetaMediaType> {
-    let schema = MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "binary")));
+fn any_content(schema: MetaSchema) -> Vec<MetaMediaType> {
+    let schema = MetaSchemaRef::Inline(Box::new(schema));
     vec![MetaMediaType { content_type: "*/*", schema }]
 }
 

@@ -1,9 +1,9 @@
 use lingpai_tenant::RedirectUris;
-use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
+use poem_openapi::{Object, OpenApi, param::Query, payload::Json, types::Example};
 
 use super::Group;
 use crate::{
-    answer::Created,
+    answer::{Created, NoContent},
     auth::{AuthorizerRead, AuthorizerWrite, TenantAuth},
     input::Input,
     page::PageView,
@@ -57,7 +57,7 @@ impl RedirectUrisApi {
         input: Input<NewRedirectUri>,
     ) -> Result<Created<RedirectUriView>> {
         let Input(NewRedirectUri { uri }) = input;
-        self.redirect_uris.register(auth.scope(), &uri).await?;
+        self.redirect_uris.register(auth.caller(), &uri).await?;
         Ok(Created(RedirectUriView { uri }))
     }
 
@@ -72,5 +72,21 @@ impl RedirectUrisApi {
         let uris = self.redirect_uris.list(auth.scope()).await?;
         let items = uris.into_iter().map(|uri| RedirectUriView { uri }).collect();
         Ok(Json(PageView { items, next: None }))
+    }
+
+    /// Remove a redirect URI.
+    ///
+    /// From then on it can be no `return_url`, and nobody is sent there any more: authorizations that
+    /// were started with it end on our own page. Needs the scope `authorizer:write`.
+    #[oai(path = "/redirect-uris", method = "delete", operation_id = "remove_redirect_uri")]
+    async fn remove(
+        &self,
+        auth: TenantAuth<AuthorizerWrite>,
+        /// The address, letter by letter as it was registered.
+        #[oai(validator(min_length = 1, max_length = 512, pattern = "^[!-~]+$"))]
+        uri: Query<String>,
+    ) -> Result<NoContent> {
+        self.redirect_uris.remove(auth.caller(), &uri).await?;
+        Ok(NoContent)
     }
 }

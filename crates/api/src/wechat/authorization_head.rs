@@ -1,12 +1,12 @@
-//! `HEAD` on the pages of an authorization: what link previews and monitors ask. Nothing is opened
-//! and nothing handed in, so that looking at a link does not use it up.
+//! `HEAD` on the pages of an authorization: what link previews and monitors ask. Nothing is opened,
+//! started or handed in, so that looking at a link does not use it up.
 
 use poem::{Endpoint, Request, Response};
 
 use super::{
     html::CONTENT_TYPE,
     outcome::Outcome,
-    pages::{AuthorizationPages, Visit},
+    pages::{AuthorizationPages, Link, Visit},
 };
 
 /// `HEAD /authorize/{link}` and `HEAD /authorize/{link}/return`: whether the link leads anywhere.
@@ -20,7 +20,9 @@ impl Endpoint for PageHead {
         let visit = Visit::of(&request);
         let mut answer = match &visit.link {
             None => pages.show(&Outcome::UnknownLink, &visit)?,
-            Some(link) => match pages.authorizations().page(link).await {
+            // Whether it still holds is found out by opening it.
+            Some(Link::Renewal(_)) => Response::builder().content_type(CONTENT_TYPE).finish(),
+            Some(Link::Authorization(link)) => match pages.authorizations().page(link).await {
                 Ok(_) => Response::builder().content_type(CONTENT_TYPE).finish(),
                 Err(error) => pages.show_failure(&error, &visit)?,
             },

@@ -17,8 +17,8 @@ use url::{Url, form_urlencoded};
 
 use super::{
     html::set_cookie,
-    outcome::Outcome,
-    pages::{AuthorizationPages, Visit},
+    outcome::{Outcome, Patience},
+    pages::{AuthorizationPages, Link, Visit, tenant_address},
     return_cookie::ReturnCookie,
 };
 
@@ -32,8 +32,8 @@ pub(crate) struct ReturnPage(pub(super) AuthorizationPages);
 /// What the address brings back.
 #[derive(Debug)]
 enum Brought {
-    /// Nothing: the clean address, or a page there that refreshes itself.
-    Nothing,
+    /// Nothing: the clean address, or a page there that refreshes itself and counts how often.
+    Nothing { looks: u32 },
     /// A return without a code.
     NoCode,
     /// A code, and the state that should be in the cookie.
@@ -46,11 +46,13 @@ impl Endpoint for ReturnPage {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let Self(pages) = self;
         let visit = Visit::of(&request);
-        let Some(link) = &visit.link else {
+        let Some(Link::Authorization(link)) = &visit.link else {
             return Ok(pages.show(&Outcome::UnknownLink, &visit)?);
         };
         match Brought::read(request.uri().query().unwrap_or_default()) {
-            Brought::Nothing => self.present(link, &Outcome::Waiting, &visit).await,
+            Brought::Nothing { looks } => {
+                self.present(link, &Outcome::Waiting(Patience::after(looks)), &visit).await
+            }
             Brought::NoCode => self.present(link, &Outcome::NoCode, &visit).await,
             Brought::Code { state, code: authorization_code } => {
                 let cookie = ReturnCookie::of(link, pages.is_https());
@@ -109,11 +111,19 @@ impl ReturnPage {
             Ok(page) => page,
             Err(error) => return Ok(pages.show_failure(&error, visit)?),
         };
-        match return_address(&page) {
-            Some(address) => Ok(see_other(address.as_str())),
-            None => Ok(pages.show(Outcome::of(&page).as_ref().unwrap_or(meanwhile), visit)?),
+        if let Some(address) = way_on(&page) {
+            return Ok(see_other(address.as_str()));
         }
+        let known = Outcome::of(&page);
+        Ok(pages.show_of(known.as_ref().unwrap_or(meanwhile), visit, &page)?)
     }
+}
+
+/// Where the browser goes on to without a look at a page of ours: a grant as it was asked for leaves
+/// nothing to read here. One in part does; its page leads to the missing rights and back to the tenant.
+fn way_on(page: &AuthorizationPage) -> Option<Url> {
+    let is_finished = matches!(page.authorization.state, AuthorizationState::Finished { .. });
+    (is_finished && page.missing.is_empty()).then(|| tenant_address(page)).flatten()
 }
 
 impl Brought {
@@ -129,24 +139,12 @@ impl Brought {
                 code: Secret::from(code),
             },
             None if state.is_some() => Self::NoCode,
-            None => Self::Nothing,
+            None => {
+                let looks = value("look").and_then(|looks| looks.parse().ok()).unwrap_or_default();
+                Self::Nothing { looks }
+            }
         }
     }
-}
-
-/// The tenant's registered address with what it needs to go on, once the authorizer is theirs.
-/// Never a secret, and nothing of the account: it is asked for with the tenant's key.
-fn return_address(page: &AuthorizationPage) -> Option<Url> {
-    let authorization = &page.authorization;
-    let AuthorizationState::Finished { .. } = authorization.state else { return None };
-    let mut address = Url::parse(authorization.return_url.as_deref()?).ok()?;
-    let mut query = address.query_pairs_mut();
-    query.append_pair("authorization_id", authorization.id.as_str());
-    if let Some(reference) = &authorization.reference {
-        query.append_pair("reference", reference);
-    }
-    drop(query);
-    Some(address)
 }
 
 /// Leads on to this page without a query: neither the code nor the state stays in the address bar,
@@ -171,12 +169,32 @@ mod tests {
     use crate::sample;
 
     #[test]
+    fn only_a_grant_of_all_that_was_asked_for_goes_on_to_the_tenant_unseen() {
+        let authorizer_appid = Appid::parse("wx1").unwrap();
+        let finished =
+            AuthorizationState::Finished { authorizer_appid, at: chrono::DateTime::UNIX_EPOCH };
+        let leads_on = |state, missing: &[u32]| {
+            let authorization = Authorization {
+                return_url: Some("https://shop.example/done".to_owned()),
+                state,
+                ..sample::authorization()
+            };
+            let page = sample::page(authorization);
+            way_on(&AuthorizationPage { missing: missing.to_vec(), ..page }).is_some()
+        };
+        assert!(leads_on(finished.clone(), &[]));
+        assert!(!leads_on(finished, &[7]), "the missing rights are shown");
+        assert!(!leads_on(AuthorizationState::Pending, &[]));
+    }
+
+    #[test]
     fn a_refresh_a_refusal_and_a_code_are_told_apart() {
         let state = LinkToken::draw(&Entropy::seeded(1));
         let query =
             |code: &str| format!("state={}&auth_code={code}&expires_in=600", state.expose_text());
-        assert!(matches!(Brought::read(""), Brought::Nothing));
-        assert!(matches!(Brought::read("lang=en"), Brought::Nothing));
+        for (query, read) in [("", 0), ("lang=en", 0), ("look=7", 7), ("look=-1", 0)] {
+            assert!(matches!(Brought::read(query), Brought::Nothing { looks } if looks == read));
+        }
         assert!(matches!(Brought::read(&query("")), Brought::NoCode));
         match Brought::read(&query("queryauthcode%40%40%40x")) {
             Brought::Code { state: Some(read), code } => {
@@ -202,32 +220,5 @@ mod tests {
                 answer.headers().get_all(header::SET_COOKIE).into_iter().cloned().collect();
             assert_eq!(set, cookies, "{taken:?}");
         }
-    }
-
-    fn page(state: AuthorizationState, return_url: Option<&str>) -> AuthorizationPage {
-        let page = sample::page(Authorization {
-            return_url: return_url.map(str::to_owned),
-            reference: Some("a&b=c".to_owned()),
-            state,
-            ..sample::authorization()
-        });
-        AuthorizationPage { authorizer_name: Some("canary".to_owned()), ..page }
-    }
-
-    #[test]
-    fn only_a_finished_authorization_leads_back_to_the_tenant() {
-        let appid = Appid::parse("wxcanary").unwrap();
-        let at = chrono::DateTime::UNIX_EPOCH;
-        let url = Some("https://shop.example/done?x=1");
-        let finished = AuthorizationState::Finished { authorizer_appid: appid.clone(), at };
-        let elsewhere = AuthorizationState::OwnedElsewhere { authorizer_appid: appid, at };
-        assert_eq!(return_address(&page(AuthorizationState::Pending, url)), None);
-        assert_eq!(return_address(&page(elsewhere, url)), None);
-        assert_eq!(return_address(&page(finished.clone(), None)), None);
-        let address = return_address(&page(finished, url)).unwrap();
-        let text = address.as_str();
-        assert!(text.starts_with("https://shop.example/done?x=1&authorization_id=atn_"), "{text}");
-        assert!(text.ends_with("&reference=a%26b%3Dc"), "{text}");
-        assert!(!text.contains("canary"), "{text}");
     }
 }

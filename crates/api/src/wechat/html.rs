@@ -1,4 +1,5 @@
-//! How a page leaves: its headers, and the nonce that lets its one style sheet in.
+//! How a page leaves: its headers, the nonce that lets its one style sheet in, and the one place a
+//! picture may come from.
 
 use askama::Template;
 use lingpai_model::clock::Entropy;
@@ -7,6 +8,7 @@ use poem::{
     http::{HeaderValue, StatusCode, header},
 };
 
+use super::logo::Logo;
 use crate::problem::Problem;
 
 /// What pages are made of.
@@ -37,17 +39,20 @@ impl Nonce {
     }
 }
 
-/// Renders `template` into an answer that loads nothing, runs nothing and is framed by nobody.
+/// Renders `template` into an answer that runs nothing, is framed by nobody, and loads nothing but
+/// pictures from the origin of `logo`.
 pub(super) fn page(
     status: StatusCode,
     template: &impl Template,
     nonce: &Nonce,
     referrer: Referrer,
+    logo: Option<&Logo>,
 ) -> Result<Response, Problem> {
     let html = template.render().map_err(|_| Problem::unrendered())?;
+    let images = logo.map_or_else(|| "'none'".to_owned(), |logo| logo.origin().to_owned());
     let policy = format!(
-        "default-src 'none'; style-src 'nonce-{}'; base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'none'",
+        "default-src 'none'; style-src 'nonce-{}'; img-src {images}; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
         nonce.as_str()
     );
     Ok(Response::builder()

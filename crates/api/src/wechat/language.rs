@@ -39,20 +39,22 @@ impl Language {
         format!("{COOKIE}={}; Path=/authorize; Max-Age=86400; HttpOnly; SameSite=Lax", self.tag())
     }
 
+    /// What is said in this language.
+    pub(super) fn say<T>(self, zh: T, en: T) -> T {
+        match self {
+            Self::Zh => zh,
+            Self::En => en,
+        }
+    }
+
     /// As `?lang=` writes it.
     pub(super) fn tag(self) -> &'static str {
-        match self {
-            Self::Zh => "zh",
-            Self::En => "en",
-        }
+        self.say("zh", "en")
     }
 
     /// As HTML writes it.
     pub(super) fn html(self) -> &'static str {
-        match self {
-            Self::Zh => "zh-CN",
-            Self::En => "en",
-        }
+        self.say("zh-CN", "en")
     }
 
     fn parse(text: &str) -> Option<Self> {
