@@ -1,21 +1,15 @@
 //! The wiring: every service of the house is made here and nowhere else.
 
+mod wiring;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use futures_util::FutureExt as _;
-use lingpai_api::{ApiSettings, MetricsPage, NotReady, Readiness, Services};
-use lingpai_authorizer::{
-    Accounts, AuthorizationUrls, Authorizations, AuthorizerTokens, Authorizers, Grants, Proxy,
-    Reconciliations, WebTokens,
-};
-use lingpai_callback::{AccountPushes, ComponentPushes, Processor};
-use lingpai_component_token::{
-    Ceiling, ComponentTokens, Components, KeeperBase, TicketWatch, Tickets,
-};
+use lingpai_api::Mount;
+use lingpai_component_token::Ceiling;
 use lingpai_model::clock::{Entropy, SharedClock};
 use lingpai_storage::{DatabaseClock, Db};
-use lingpai_tenant::{ApiKeys, Operators, RedirectUris, Tenants};
+use lingpai_tenant::Operators;
 use lingpai_wechat::client::{Client, ClientConfig};
 use poem::{Endpoint, EndpointExt as _, Response, Route, endpoint::BoxEndpoint, get};
 use tokio::{
@@ -25,6 +19,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::wiring::{Base, api_settings, metrics_page};
 pub use crate::crank::Crank;
 use crate::{
     database,
@@ -68,6 +63,8 @@ pub struct App {
     settings: Settings,
     db: Db,
     endpoint: BoxEndpoint<'static, Response>,
+    /// The gateway alone, for a listener of its own.
+    gateway: BoxEndpoint<'static, Response>,
     crank: Crank,
     operators: Operators,
     /// Wakes the processor when a push was recorded.
@@ -119,20 +116,32 @@ impl App {
         clock: SharedClock,
         entropy: Entropy,
     ) -> anyhow::Result<Self> {
-        let api_url = settings.wechat.api_url.clone();
-        let calls = ClientConfig { api_url, ..ClientConfig::default() };
+        let (api_url, mp_url) = (settings.wechat.api_url.clone(), settings.wechat.mp_url.clone());
+        let calls = ClientConfig { api_url, mp_url, ..ClientConfig::default() };
         let job_time = calls.call_timeout + STORING_TIME;
         let wechat = Client::new(calls)
             .context("the client towards WeChat cannot be made; are CA certificates installed?")?;
         let (tasks, recorded) = (TaskTracker::new(), Arc::new(Notify::new()));
-        let base = Base { settings: &settings, db: &db, wechat, clock, entropy: &entropy };
-        let (services, crank) = base.services(&tasks, &recorded);
+        let base = Base {
+            settings: &settings,
+            db: &db,
+            wechat,
+            clock,
+            entropy: &entropy,
+            tasks: &tasks,
+            ceiling: Arc::new(Ceiling::new(settings.tokens.limits)),
+        };
+        let crank = base.crank();
+        let services = base.services(&crank, &recorded);
         let operators = services.operators.clone();
-        let endpoint = lingpai_api::routes(services, &api_settings(&settings)).boxed();
+        let surface = api_settings(&settings);
+        let gateway = lingpai_api::gateway_routes(&services, &surface, Mount::Root).boxed();
+        let endpoint = lingpai_api::routes(services, &surface).boxed();
         Ok(Self {
             settings,
             db,
             endpoint,
+            gateway,
             crank,
             operators,
             recorded,
@@ -158,11 +167,12 @@ impl App {
     /// Serves HTTP on `listener` until `stop`, then drains and closes the database.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let limits = Limits::from(&self.settings.server);
-        let Self { db, endpoint, tasks, job_time, .. } = self;
+        let Self { db, endpoint, crank, tasks, job_time, .. } = self;
         let stopping = stopping_at(stop.clone());
         let ((), stopping) =
             tokio::join!(lifecycle::serve(listener, endpoint, &limits, stop), stopping);
-        drain(db, tasks, drained_by(stopping + limits.shutdown_grace, job_time)).await;
+        let deadline = drained_by(stopping + limits.shutdown_grace, job_time);
+        drain(db, &crank, tasks, deadline).await;
     }
 
     /// Plays its `roles` until `stop`, then drains and closes the database.
@@ -173,10 +183,15 @@ impl App {
         let server = &self.settings.server;
         let limits = Limits::from(server);
         let public = listen("server.listen", roles.serves.then_some(server.listen)).await?;
+        let apart = self.settings.gateway.listen.filter(|_| roles.serves);
+        let apart = listen("gateway.listen", apart).await?;
         let own = listen("metrics.listen", self.settings.metrics.listen).await?;
         let loops = Loops { entropy: self.entropy.clone(), tasks: &self.tasks, stop: &stop };
         if roles.works {
             self.crank.start(&loops, Arc::clone(&self.recorded));
+        }
+        if roles.serves {
+            self.crank.start_flushing(&loops);
         }
         if let Some(clock) = self.database_clock {
             loops.start(
@@ -186,16 +201,18 @@ impl App {
                 keep_time,
             );
         }
-        let Self { db, endpoint, tasks, job_time, .. } = self;
+        let Self { db, endpoint, gateway, crank, tasks, job_time, .. } = self;
         let (figures, stopped) = (Figures::of_process(), stop.clone());
         tasks.spawn(async move { figures.keep_up(stopped).await });
         let own_page = Route::new().at("/metrics", get(metrics_page()));
-        let ((), (), stopping) = tokio::join!(
+        let ((), (), (), stopping) = tokio::join!(
             serve_if(public, endpoint, &limits, stop.clone()),
+            serve_if(apart, gateway, &limits, stop.clone()),
             serve_if(own, own_page, &limits, stop.clone()),
             stopping_at(stop.clone()),
         );
-        drain(db, tasks, drained_by(stopping + limits.shutdown_grace, job_time)).await;
+        let deadline = drained_by(stopping + limits.shutdown_grace, job_time);
+        drain(db, &crank, tasks, deadline).await;
         Ok(())
     }
 }
@@ -203,121 +220,6 @@ impl App {
 /// Sets our clock by the database's. While that cannot be read, ours goes on by itself.
 async fn keep_time((clock, db): (Arc<DatabaseClock>, Db)) -> Result<usize, lingpai_storage::Error> {
     clock.set_by(&db).await.map(|()| 0)
-}
-
-/// What services are made of.
-struct Base<'a> {
-    settings: &'a Settings,
-    db: &'a Db,
-    wechat: Client,
-    clock: SharedClock,
-    entropy: &'a Entropy,
-}
-
-impl Base<'_> {
-    fn services(&self, tasks: &TaskTracker, recorded: &Arc<Notify>) -> (Services, Crank) {
-        let (db, clock, entropy) =
-            (|| self.db.clone(), || self.clock.clone(), || self.entropy.clone());
-        let ceiling = Arc::new(Ceiling::new(self.settings.tokens.limits));
-        let (wechat, keeper) = (|| self.wechat.clone(), || self.keeper(&ceiling, tasks));
-        let tickets = Tickets::new(db(), clock());
-        let ticket_watch = TicketWatch::new(db(), wechat(), clock(), entropy());
-        let component_tokens =
-            ComponentTokens::new(keeper(), wechat(), tickets.clone(), ticket_watch.clone());
-        let components = || component_tokens.clone();
-        let grants = Grants::new(db(), wechat(), components(), (clock(), entropy()), tasks.clone());
-        let reconciliations =
-            Reconciliations::new(keeper(), wechat(), components(), grants.clone());
-        let authorizer_tokens = AuthorizerTokens::new(
-            keeper(),
-            wechat(),
-            components(),
-            grants.clone(),
-            reconciliations.clone(),
-        );
-        let authorizations = Authorizations::new(
-            db(),
-            components(),
-            grants.clone(),
-            (clock(), entropy()),
-            self.urls(),
-        );
-        let component_pushes =
-            ComponentPushes::new(db(), tickets.clone(), (clock(), entropy()), Arc::clone(recorded));
-        let web_tokens = WebTokens::new(keeper(), wechat(), components());
-        let services = Services {
-            components: Components::new(db(), clock(), entropy()),
-            tickets,
-            ticket_watch: ticket_watch.clone(),
-            component_tokens: components(),
-            reconciliations: reconciliations.clone(),
-            authorizations,
-            authorizers: Authorizers::new(db(), authorizer_tokens.clone()),
-            accounts: Accounts::new(keeper(), wechat()),
-            proxy: Proxy::new(db(), wechat(), authorizer_tokens.clone()),
-            tenants: Tenants::new(db(), clock(), entropy()),
-            api_keys: ApiKeys::new(db(), clock(), entropy()),
-            operators: Operators::new(db(), clock(), entropy()),
-            redirect_uris: RedirectUris::new(db(), clock()),
-            component_pushes,
-            account_pushes: AccountPushes::new(db(), web_tokens, (clock(), entropy())),
-            readiness: readiness(db()),
-            metrics: metrics_page(),
-            clock: clock(),
-            entropy: entropy(),
-        };
-        let processor = Processor::new(db(), grants.clone());
-        let crank = Crank {
-            processor,
-            grants,
-            component_tokens,
-            authorizer_tokens,
-            ticket_watch,
-            reconciliations,
-        };
-        (services, crank)
-    }
-
-    fn keeper(&self, ceiling: &Arc<Ceiling>, tasks: &TaskTracker) -> KeeperBase {
-        KeeperBase {
-            db: self.db.clone(),
-            clock: self.clock.clone(),
-            entropy: self.entropy.clone(),
-            ceiling: Arc::clone(ceiling),
-            tasks: tasks.clone(),
-        }
-    }
-
-    fn urls(&self) -> AuthorizationUrls {
-        AuthorizationUrls {
-            public_url: self.settings.server.public_url.clone(),
-            mp_url: self.settings.wechat.mp_url.clone(),
-            open_url: self.settings.wechat.open_url.clone(),
-        }
-    }
-}
-
-/// Ready while the database answers: its schema was brought up to date, or refused, before.
-fn readiness(db: Db) -> Readiness {
-    Readiness::new(move || {
-        let db = db.clone();
-        async move { db.ping().await.map_err(NotReady::new) }.boxed()
-    })
-}
-
-/// The page on which the figures of this process are shown.
-fn metrics_page() -> MetricsPage {
-    let figures = Figures::of_process();
-    MetricsPage::new(move || figures.render())
-}
-
-fn api_settings(settings: &Settings) -> ApiSettings {
-    ApiSettings {
-        public_url: settings.server.public_url.clone(),
-        body_timeout: settings.server.body_timeout,
-        push_budget: PUSH_BUDGET,
-        metrics_on_main: settings.metrics.listen.is_none(),
-    }
 }
 
 /// Listens on `address`, if there is one; `key` is the setting to change when that fails.
@@ -353,11 +255,20 @@ fn drained_by(graceful: Instant, job_time: Duration) -> Instant {
     graceful.max(Instant::now() + job_time)
 }
 
-/// Waits for what outlived its request, at most until `deadline`, and closes the database.
-async fn drain(db: Db, tasks: TaskTracker, deadline: Instant) {
+/// Waits for what outlived its request, at most until `deadline`, writes down what was counted, and
+/// closes the database.
+async fn drain(db: Db, crank: &Crank, tasks: TaskTracker, deadline: Instant) {
     tasks.close();
     if timeout_at(deadline, tasks.wait()).await.is_err() {
         tracing::warn!(left = tasks.len(), "jobs are left to the next start: their time is over");
+    }
+    match timeout(CLOSING_TIME, crank.flush_ledgers()).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "the last seconds of the usage figures are lost");
+        }
+        Err(_) => tracing::warn!("the last seconds of the usage figures are lost: no answer"),
     }
     close(db.close(), CLOSING_TIME).await;
     tracing::info!("stopped");

@@ -13,7 +13,10 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
-use lingpai_model::clock::{Entropy, SharedClock, SystemClock};
+use lingpai_model::{
+    audit::Act,
+    clock::{Entropy, SharedClock, SystemClock},
+};
 use lingpai_tenant::Operators;
 use tokio_util::sync::CancellationToken;
 
@@ -209,7 +212,8 @@ async fn create_operator_key(settings: Settings, name: String) -> anyhow::Result
     let entropy = Entropy::system();
     let db = database::open(&settings, &entropy).await?;
     let operators = Operators::new(db.clone(), Arc::new(SystemClock), entropy);
-    let (_, key) = operators.create(name).await.context("the key cannot be stored")?;
+    let (_, key) =
+        operators.create(&Act::of_lingpai(), name).await.context("the key cannot be stored")?;
     say(&format!("{}\n", key.into_text().expose()))?;
     drop(operators);
     db.close().await;

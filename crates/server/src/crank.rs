@@ -1,16 +1,23 @@
 //! The work behind the HTTP surface: run by loops in a worker, and turned by hand in tests.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use lingpai_authorizer::{AuthorizerTokens, Grants, Reconciliations};
+use lingpai_authorizer::{AuthorizerTokens, Grants, Ledger, Reconciliations};
 use lingpai_callback::Processor;
 use lingpai_component_token::{ComponentTokens, TicketWatch};
+use lingpai_tenant::{ApiKeys, IdempotencyKeys};
 use tokio::sync::Notify;
 
 use crate::workers::{Loops, Pace};
 
 /// How often tickets and reconciliations are looked after: what they watch changes by the minute.
 const WATCH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often what was counted in memory is written down: what a crash may lose of it.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often what has outlived its use is deleted.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Everything that workers do.
 #[derive(Debug, Clone)]
@@ -21,6 +28,9 @@ pub struct Crank {
     pub(crate) authorizer_tokens: AuthorizerTokens,
     pub(crate) ticket_watch: TicketWatch,
     pub(crate) reconciliations: Reconciliations,
+    pub(crate) ledger: Ledger,
+    pub(crate) api_keys: ApiKeys,
+    pub(crate) idempotency_keys: IdempotencyKeys,
 }
 
 impl Crank {
@@ -53,6 +63,17 @@ impl Crank {
             comparisons,
             |service| async move { service.run_once().await },
         );
+        loops.start(("sweep", SWEEP_INTERVAL), never(), self, |crank| async move {
+            crank.sweep().await.map(|()| 0).map_err(io::Error::other)
+        });
+    }
+
+    /// Starts the loop of whoever serves requests: what it counts is in its own memory.
+    pub(crate) fn start_flushing(&self, loops: &Loops<'_>) {
+        loops.start(("ledgers", FLUSH_INTERVAL), Arc::default(), self, |crank| async move {
+            // What is counted meanwhile can wait for the next turn.
+            crank.flush_ledgers().await.map(|_| 0).map_err(io::Error::other)
+        });
     }
 
     /// Acts on recorded pushes and continues open exchanges; returns how many there were.
@@ -83,6 +104,27 @@ impl Crank {
     /// As the worker's turn fails.
     pub async fn watch_tickets(&self) -> anyhow::Result<usize> {
         Ok(self.ticket_watch.run_once().await?)
+    }
+
+    /// Writes down what this process has counted: calls, warnings of quotas, uses of keys. Returns how
+    /// many figures there were.
+    ///
+    /// # Errors
+    /// As the database fails; what was counted is kept for the next time.
+    pub async fn flush_ledgers(&self) -> anyhow::Result<usize> {
+        let calls = self.ledger.flush().await?;
+        let uses = self.api_keys.flush_uses().await?;
+        Ok(calls + uses)
+    }
+
+    /// Deletes usage figures and idempotency keys that are too old to be of use.
+    ///
+    /// # Errors
+    /// As the database fails.
+    pub async fn sweep(&self) -> anyhow::Result<()> {
+        self.ledger.sweep().await?;
+        self.idempotency_keys.sweep().await?;
+        Ok(())
     }
 
     /// Reconciles the components for which that is due; returns how many there were.

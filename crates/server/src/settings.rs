@@ -7,7 +7,9 @@
 
 mod database;
 mod fault;
+mod gateway;
 mod layers;
+mod limits;
 mod log;
 mod metrics;
 mod reader;
@@ -23,7 +25,9 @@ use config::ValueKind;
 pub use self::{
     database::Database,
     fault::{Fault, Faults},
+    gateway::Gateway,
     layers::Sources,
+    limits::Limits,
     log::{Log, LogFormat},
     metrics::Metrics,
     secrets::{MasterKeySource, Secrets},
@@ -47,6 +51,10 @@ pub struct Settings {
     pub secrets: Secrets,
     /// Which WeChat to talk to.
     pub wechat: Wechat,
+    /// The base URL for WeChat's SDKs.
+    pub gateway: Gateway,
+    /// What one tenant may ask.
+    pub limits: Limits,
     /// How fast tokens are refreshed.
     pub tokens: Tokens,
     /// Where the figures are served.
@@ -75,22 +83,26 @@ impl Settings {
         let database = Database::read(&mut reader);
         let secrets = Secrets::read(&mut reader);
         let wechat = Wechat::read(&mut reader, server.as_ref().map(|server| &server.public_url));
+        let gateway = Gateway::read(&mut reader);
+        let limits = Limits::read(&mut reader);
         let tokens = Tokens::read(&mut reader);
         let metrics = Metrics::read(&mut reader);
         let log = Log::read(&mut reader);
         let faults = reader.finish();
-        match (server, database, secrets, wechat, (tokens, log)) {
-            (
-                Some(server),
-                Some(database),
-                Some(secrets),
-                Some(wechat),
-                (Some(tokens), Some(log)),
-            ) if faults.is_empty() => {
-                Ok(Self { server, database, secrets, wechat, tokens, metrics, log })
-            }
-            _ => Err(faults),
-        }
+        let all = || {
+            Some(Self {
+                server: server?,
+                database: database?,
+                secrets: secrets?,
+                wechat: wechat?,
+                gateway: gateway?,
+                limits: limits?,
+                tokens: tokens?,
+                metrics,
+                log: log?,
+            })
+        };
+        if faults.is_empty() { all().ok_or(faults) } else { Err(faults) }
     }
 }
 

@@ -35,6 +35,17 @@ fn nothing_given_means_the_documented_defaults() {
     assert_eq!(settings.wechat.api_url.as_str(), "https://api.weixin.qq.com/");
     assert_eq!(settings.metrics.listen, None);
     assert_eq!(settings.log.format, LogFormat::Json);
+    let limits = settings.limits.defaults;
+    assert_eq!((limits.concurrent_requests, limits.changes_per_minute.get()), (128, 600));
+}
+
+#[test]
+fn no_setting_gives_one_tenant_all_there_is() {
+    let told = faults(&environment(&[
+        ("LINGPAI_LIMITS__CONCURRENT_REQUESTS", "257"),
+        ("LINGPAI_LIMITS__CHANGES_PER_MINUTE", "0"),
+    ]));
+    assert_eq!(told.len(), 2, "{told:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use config::ValueKind;
-use lingpai_model::Secret;
+use lingpai_model::{Secret, network::Network};
 use url::Url;
 
 use super::{
@@ -158,6 +158,14 @@ impl<'a> Reader<'a> {
                 bare.then_some(url)
             },
         )
+    }
+
+    /// The addresses and networks at `key`, joined by commas; empty: none.
+    pub(super) fn networks(&mut self, key: &str) -> Option<Vec<Network>> {
+        self.parsed(key, "addresses or networks such as 10.0.0.7, 10.1.0.0/16", |text| {
+            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+            parts.map(|part| Network::parse(part).ok()).collect()
+        })
     }
 
     /// The path at `key`, which may be left empty.

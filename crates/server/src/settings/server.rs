@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use lingpai_model::network::Network;
 use url::Url;
 
 use super::reader::Reader;
@@ -25,6 +26,8 @@ pub struct Server {
     pub max_connections: usize,
     /// How many of them one peer may hold; `None`: as many as there are.
     pub max_connections_per_peer: Option<usize>,
+    /// The reverse proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
     /// How long running requests and jobs may go on after the signal to stop.
     pub shutdown_grace: Duration,
 }
@@ -39,6 +42,7 @@ impl Server {
         let max_headers = reader.number("server.max_headers", 16..=1000);
         let max_connections = reader.number("server.max_connections", 1..=1_000_000);
         let per_peer = reader.number("server.max_connections_per_peer", 0..=1_000_000);
+        let trusted_proxies = reader.networks("server.trusted_proxies");
         let shutdown_grace = reader.seconds("server.shutdown_grace_secs", 0..=600);
         Some(Self {
             listen: listen?,
@@ -49,6 +53,7 @@ impl Server {
             max_headers: count(max_headers?),
             max_connections: count(max_connections?),
             max_connections_per_peer: Some(count(per_peer?)).filter(|limit| *limit > 0),
+            trusted_proxies: trusted_proxies?,
             shutdown_grace: shutdown_grace?,
         })
     }
