@@ -8,11 +8,18 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::state::quota::Rate;
+
 /// How long access tokens live, in seconds.
 ///
 /// Source: WeChat docs, "component_access_token", "authorizer_access_token" and "access_token":
 /// `expires_in` 7200.
 const TOKEN_LIFE_SECS: u64 = 7200;
+
+/// The largest file that can be uploaded.
+///
+/// Source: WeChat docs, "Upload temporary media": an image has 10 MB at most.
+const LARGEST_MEDIA_BYTES: u64 = 10 * 1024 * 1024;
 
 /// Everything the emulator can be told before it starts. JSON; a missing field has its default.
 #[derive(Clone, Serialize, Deserialize)]
@@ -27,9 +34,10 @@ pub struct EmulatorConfig {
     /// How pushes are repeated and delayed.
     pub push: PushPolicy,
     /// Calls per Beijing day and path; beyond it errcode 45009. A path not named has no limit.
-    /// Of calls that an account makes for itself, such as `/cgi-bin/token`, each account has as
-    /// many.
+    /// Each account has as many, and the component of the paths that are its own.
     pub quotas: BTreeMap<String, u64>,
+    /// Calls per path within a short while, likewise; beyond it errcode 45011.
+    pub rates: BTreeMap<String, Rate>,
     /// The switches as they stand at the start.
     pub switches: Switches,
     /// The accounts that can authorize.
@@ -109,6 +117,8 @@ pub struct Switches {
     pub token_life_secs: u64,
     /// `api_get_authorizer_info` leaves `authorizer_refresh_token` out.
     pub info_without_refresh_token: bool,
+    /// The largest file that can be uploaded; beyond it errcode 45001.
+    pub largest_media_bytes: u64,
 }
 
 /// An account: it can authorize the component, or be called with its own secret.
@@ -201,6 +211,7 @@ impl Default for EmulatorConfig {
             ticket_interval_secs: 600,
             push: PushPolicy::default(),
             quotas: default_quotas(),
+            rates: BTreeMap::new(),
             switches: Switches::default(),
             accounts: vec![token_shop(), token_orders(), token_flowers()],
             many_accounts: 0,
@@ -245,6 +256,7 @@ impl Default for Switches {
             push_order: PushOrder::PushFirst,
             token_life_secs: TOKEN_LIFE_SECS,
             info_without_refresh_token: false,
+            largest_media_bytes: LARGEST_MEDIA_BYTES,
         }
     }
 }

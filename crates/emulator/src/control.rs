@@ -29,5 +29,6 @@ pub(crate) fn routes() -> Route {
         .at("/api/kills", post(api::kill_tokens))
         .at("/api/clock", post(api::advance_clock))
         .at("/api/switches", RouteMethod::new().get(api::get_switches).patch(api::change_switches))
+        .at("/api/quotas", put(api::set_quota))
         .at("/api/targets", put(api::set_targets))
 }

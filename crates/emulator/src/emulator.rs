@@ -13,6 +13,7 @@ use crate::pusher::{PushOutcome, PushRecord};
 use crate::serve;
 use crate::state::Kill;
 use crate::state::issues::Issue;
+use crate::state::quota::Rate;
 use crate::state::snapshot::{AccountSnapshot, Snapshot};
 use crate::state::web::{Fan, WebTokens};
 use crate::world::World;
@@ -198,6 +199,17 @@ impl Emulator {
     /// Changes switches.
     pub fn change_switches(&self, change: impl FnOnce(&mut Switches)) {
         self.world.change_switches(change);
+    }
+
+    /// Limits how often each account may call a path in a day; `None`: not at all. What was called
+    /// today counts.
+    pub fn set_quota(&self, path: &str, daily: Option<u64>) {
+        self.world.platform().quota.set_daily(path, daily);
+    }
+
+    /// Limits how often each account may call a path within a short while; `None`: not at all.
+    pub fn set_rate(&self, path: &str, rate: Option<Rate>) {
+        self.world.platform().quota.set_rate(path, rate);
     }
 
     /// Every remembered API call, oldest first.

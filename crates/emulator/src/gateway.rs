@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use poem::http::{HeaderMap, Method, StatusCode, header};
+use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::web::Data;
 use poem::{Body, Request, Response, handler};
 use serde_json::Value;
@@ -17,12 +17,22 @@ use crate::faults::{Ending, Plan};
 use crate::ledger::{Seen, TokenKind};
 use crate::refusal::{self, Refusal};
 use crate::serve;
+use crate::state::Platform;
 use crate::state::tokens::Holder;
 use crate::world::World;
 use crate::{authorizer_api, open_platform, own_secret, web_oauth};
 
-/// The largest body that is read whole: WeChat's limit for media is 10 MiB.
+/// The largest body that is read whole, unless a file is in it.
 const BODY_BYTES: usize = 12 * 1024 * 1024;
+
+/// What an upload may have beside its file.
+const FORM_BYTES: usize = 2 * 1024 * 1024;
+
+/// The headers of signed calls begin like this.
+///
+/// Source: WeChat docs, "API signature" (服务端API签名): `Wechatmp-Appid`, `Wechatmp-TimeStamp`,
+/// `Wechatmp-Signature` in both directions, and `Wechatmp-Serial` in answers.
+const SIGNATURE_PREFIX: &str = "wechatmp-";
 
 /// An API call as it arrived.
 pub(crate) struct ApiRequest {
@@ -46,7 +56,13 @@ pub(crate) enum ApiBody {
 /// An answer other than a refusal.
 pub(crate) enum Answer {
     Json(Value),
-    File { content_type: String, filename: String, bytes: Bytes },
+    File {
+        content_type: String,
+        filename: String,
+        bytes: Bytes,
+    },
+    /// A JPEG without a file name.
+    Picture(Bytes),
     Zeros(u64),
     Status(StatusCode),
 }
@@ -108,12 +124,12 @@ impl ApiRequest {
         }
     }
 
-    async fn read(request: &Request, body: Body) -> Result<Self, StatusCode> {
+    async fn read(world: &World, request: &Request, body: Body) -> Result<Self, StatusCode> {
         let path = request.uri().path().to_owned();
         let body = if path == echo::PATH {
             ApiBody::Digest(echo::digest(body).await.map_err(|_| StatusCode::BAD_REQUEST)?)
         } else {
-            let bytes = body.into_bytes_limit(BODY_BYTES).await;
+            let bytes = body.into_bytes_limit(largest_body(world, &path)).await;
             ApiBody::Whole(bytes.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?)
         };
         let json = match &body {
@@ -152,7 +168,7 @@ pub(crate) async fn call(
     body: Body,
     Data(world): Data<&Arc<World>>,
 ) -> Response {
-    let request = match ApiRequest::read(request, body).await {
+    let request = match ApiRequest::read(world, request, body).await {
         Ok(request) => request,
         Err(status) => return Response::from(status),
     };
@@ -179,10 +195,36 @@ pub(crate) async fn call(
         faults: plan.names(),
     });
     world.changed();
-    let response = finish(world, &request.path, plan, result).await;
+    let mut response = finish(world, &request.path, plan, result).await;
+    return_signature(&request.headers, response.headers_mut());
     drop(flight);
     world.changed();
     response
+}
+
+/// The route of any path that is served.
+pub(crate) fn route(path: &str) -> Option<ApiRoute> {
+    open_platform::route(path)
+        .or_else(|| own_secret::route(path))
+        .or_else(|| web_oauth::route(path))
+        .or_else(|| authorizer_api::route(path))
+}
+
+fn largest_body(world: &World, path: &str) -> usize {
+    if !authorizer_api::takes_files(path) {
+        return BODY_BYTES;
+    }
+    let file = usize::try_from(world.switches().largest_media_bytes).unwrap_or(usize::MAX);
+    file.saturating_add(FORM_BYTES)
+}
+
+/// What a signed call is answered with: its own headers, and whose key it was.
+fn return_signature(sent: &HeaderMap, answer: &mut HeaderMap) {
+    let is_ours = |name: &HeaderName| name.as_str().starts_with(SIGNATURE_PREFIX);
+    for (name, value) in sent.iter().filter(|(name, _)| is_ours(name)) {
+        answer.append(name, value.clone());
+        answer.insert("wechatmp-serial", HeaderValue::from_static("emulated"));
+    }
 }
 
 /// Whose call it is, and with which kind of token.
@@ -217,11 +259,7 @@ fn caller(world: &World, request: &ApiRequest) -> Caller {
 }
 
 fn effect(world: &Arc<World>, request: &ApiRequest, caller: &Caller) -> Result<Answer, Refusal> {
-    let route = open_platform::route(&request.path)
-        .or_else(|| own_secret::route(&request.path))
-        .or_else(|| web_oauth::route(&request.path))
-        .or_else(|| authorizer_api::route(&request.path))
-        .ok_or_else(|| Refusal::new(refusal::WRONG_URL))?;
+    let route = route(&request.path).ok_or_else(|| Refusal::new(refusal::WRONG_URL))?;
     // Assumed (#2): WeChat's front answers HTTP 412 to chunked request bodies, before any API.
     if request.is_chunked() {
         return Ok(Answer::Status(StatusCode::PRECONDITION_FAILED));
@@ -247,7 +285,8 @@ fn effect(world: &Arc<World>, request: &ApiRequest, caller: &Caller) -> Result<A
     (route.answer)(world, request, &appid)
 }
 
-/// Checks quota, token and permission sets; gives the appid of the token's account.
+/// Checks token, permission sets and quotas; gives the appid of the account that calls, or the
+/// empty text for the component.
 fn admit(
     world: &World,
     request: &ApiRequest,
@@ -256,11 +295,22 @@ fn admit(
 ) -> Result<String, Refusal> {
     let now = world.now();
     let mut platform = world.platform();
-    let whose = if route.needs == Needs::Own { caller.appid.as_str() } else { "" };
-    platform.quota.spend(&request.path, whose, now)?;
-    if matches!(route.needs, Needs::Nothing | Needs::Own) {
-        return Ok(String::new());
-    }
+    let appid = match route.needs {
+        Needs::Nothing => String::new(),
+        Needs::Own => caller.appid.clone(),
+        Needs::Component | Needs::Account | Needs::Any => holder(&platform, request, route, now)?,
+    };
+    platform.quota.spend(&request.path, &appid, now)?;
+    Ok(appid)
+}
+
+/// The account whose token this is, or the empty text for the component's.
+fn holder(
+    platform: &Platform,
+    request: &ApiRequest,
+    route: &ApiRoute,
+    now: i64,
+) -> Result<String, Refusal> {
     let token = request.token();
     if token.is_empty() {
         return Err(Refusal::new(refusal::TOKEN_MISSING));
@@ -328,6 +378,7 @@ impl Answer {
                 .content_type(content_type)
                 .header("Content-disposition", format!("attachment; filename=\"{filename}\""))
                 .body(bytes),
+            Self::Picture(bytes) => Response::builder().content_type("image/jpg").body(bytes),
             Self::Zeros(count) => Response::builder()
                 .content_type("application/octet-stream")
                 .header(header::CONTENT_LENGTH, count)

@@ -32,6 +32,7 @@ pub use pusher::{PushOutcome, PushRecord};
 pub use state::Kill;
 pub use state::accounts::SentMessage;
 pub use state::issues::Issue;
+pub use state::quota::Rate;
 pub use state::snapshot::{
     AccountSnapshot, GrantSnapshot, Snapshot, TicketSnapshot, TokenSnapshot,
 };

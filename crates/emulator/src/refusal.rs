@@ -35,6 +35,7 @@ pub(crate) const WRONG_MEDIA_TYPE: i64 = 40004;
 pub(crate) const WRONG_MEDIA_ID: i64 = 40007;
 pub(crate) const WRONG_APPID: i64 = 40013;
 pub(crate) const WRONG_WEB_REFRESH_TOKEN: i64 = 40030;
+pub(crate) const WRONG_TEMPLATE: i64 = 40037;
 pub(crate) const WRONG_URL: i64 = 40066;
 pub(crate) const WRONG_SECRET: i64 = 40125;
 pub(crate) const OWN_IP_REFUSED: i64 = 40164;
@@ -49,11 +50,13 @@ pub(crate) const WEB_REFRESH_TOKEN_EXPIRED: i64 = 42002;
 pub(crate) const GET_REQUIRED: i64 = 43001;
 pub(crate) const POST_REQUIRED: i64 = 43002;
 pub(crate) const EMPTY_POST: i64 = 44002;
+pub(crate) const MEDIA_TOO_LARGE: i64 = 45001;
 pub(crate) const QUOTA_USED_UP: i64 = 45009;
 pub(crate) const TOO_FAST: i64 = 45011;
 pub(crate) const NO_MENU: i64 = 46003;
 pub(crate) const BAD_JSON: i64 = 47001;
 pub(crate) const NOT_GRANTED: i64 = 48001;
+pub(crate) const CLEARINGS_USED_UP: i64 = 48006;
 pub(crate) const NOT_AUTHORIZED: i64 = 61003;
 pub(crate) const IP_REFUSED: i64 = 61004;
 pub(crate) const TICKET_EXPIRED: i64 = 61005;
@@ -63,6 +66,8 @@ pub(crate) const WRONG_CODE: i64 = 61009;
 pub(crate) const CODE_EXPIRED: i64 = 61010;
 pub(crate) const ACCOUNT_TOKEN_REQUIRED: i64 = 61015;
 pub(crate) const WRONG_REFRESH_TOKEN: i64 = 61023;
+pub(crate) const NO_SUCH_PATH: i64 = 76021;
+pub(crate) const NOT_YOUR_PATH: i64 = 76022;
 
 fn words(errcode: i64) -> &'static str {
     match errcode {
@@ -74,6 +79,7 @@ fn words(errcode: i64) -> &'static str {
         WRONG_MEDIA_ID => "invalid media_id",
         WRONG_APPID => "invalid appid",
         WRONG_WEB_REFRESH_TOKEN => "invalid refresh_token",
+        WRONG_TEMPLATE => "invalid template_id",
         WRONG_URL => "invalid url",
         WRONG_SECRET => "invalid appsecret",
         OWN_IP_REFUSED => "invalid ip, not in whitelist",
@@ -88,11 +94,13 @@ fn words(errcode: i64) -> &'static str {
         GET_REQUIRED => "require GET method",
         POST_REQUIRED => "require POST method",
         EMPTY_POST => "empty post data",
+        MEDIA_TOO_LARGE => "media size out of limit",
         QUOTA_USED_UP => "reach max api daily quota limit",
         TOO_FAST => "api minute-quota reach limit, must slower, retry next minute",
         NO_MENU => "menu no exist",
         BAD_JSON => "data format error",
         NOT_GRANTED => "api unauthorized",
+        CLEARINGS_USED_UP => "forbid to clear quota because of reaching the limit",
         NOT_AUTHORIZED => "component is not authorized by this account",
         IP_REFUSED => "access clientip is not registered",
         TICKET_EXPIRED => "component ticket is expired",
@@ -102,6 +110,8 @@ fn words(errcode: i64) -> &'static str {
         CODE_EXPIRED => "code is expired",
         ACCOUNT_TOKEN_REQUIRED => "this api needs an account's access_token",
         WRONG_REFRESH_TOKEN => "refresh_token is invalid",
+        NO_SUCH_PATH => "cgi_path not found, please check",
+        NOT_YOUR_PATH => "could not use this cgi_path, no permission",
         _ => "emulated error",
     }
 }

@@ -10,6 +10,7 @@ mod kill;
 pub(crate) mod media;
 pub(crate) mod mint;
 pub(crate) mod ordinary;
+mod qr_codes;
 pub(crate) mod quota;
 pub(crate) mod snapshot;
 pub(crate) mod tokens;
@@ -23,6 +24,7 @@ use accounts::{Account, Grant};
 use codes::Codes;
 use issues::{IssuedBy, Issues};
 use media::MediaStore;
+use qr_codes::QrTickets;
 use quota::Quota;
 use tokens::{Holder, Life, Tokens};
 use web::WebGrants;
@@ -47,6 +49,8 @@ pub(crate) struct Platform {
     pub(crate) codes: Codes,
     pub(crate) quota: Quota,
     pub(crate) media: MediaStore,
+    pub(crate) materials: MediaStore,
+    qr_tickets: QrTickets,
     tickets: VecDeque<(String, i64)>,
 }
 
@@ -85,8 +89,10 @@ impl Platform {
             issues: Issues::default(),
             web: WebGrants::default(),
             codes: Codes::default(),
-            quota: Quota::new(config.quotas.clone()),
-            media: MediaStore::default(),
+            quota: Quota::new(config.quotas.clone(), config.rates.clone()),
+            media: MediaStore::temporary(),
+            materials: MediaStore::permanent(),
+            qr_tickets: QrTickets::default(),
             tickets: VecDeque::new(),
         }
     }

@@ -1,4 +1,4 @@
-//! Reads the one part of an upload: the file named `media`.
+//! Reads the parts of an upload: the file named `media`, and texts beside it.
 
 use bytes::Bytes;
 
@@ -6,28 +6,62 @@ use bytes::Bytes;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) filename: String,
-    pub(super) content_type: String,
+    pub(super) content_type: Option<String>,
     pub(super) bytes: Bytes,
 }
 
-/// The part named `media`, if it has a file name and a content type, as WeChat demands.
+/// The part named `media`, if it has a file name, as WeChat demands. Its content type may be missing:
+/// wechatpy sends none.
 pub(super) fn media(content_type: &str, body: &Bytes) -> Option<Part> {
-    let boundary = boundary(content_type)?;
-    let delimiter = format!("--{boundary}");
-    let mut rest = after(body, 0, delimiter.as_bytes())?;
-    loop {
-        if body[rest..].starts_with(b"--") {
+    let mut parts = Parts::of(content_type, body)?;
+    let (head, bytes) = parts.find(|(head, _)| {
+        parameter(head, "name") == Some("media") && parameter(head, "filename").is_some()
+    })?;
+    if bytes.is_empty() {
+        return None;
+    }
+    Some(Part {
+        filename: parameter(head, "filename")?.to_owned(),
+        content_type: value(head, "content-type").map(str::to_owned),
+        bytes,
+    })
+}
+
+/// The text in the part with this name.
+pub(super) fn text(content_type: &str, body: &Bytes, name: &str) -> Option<String> {
+    let mut parts = Parts::of(content_type, body)?;
+    let (_, bytes) = parts.find(|(head, _)| parameter(head, "name") == Some(name))?;
+    String::from_utf8(bytes.to_vec()).ok()
+}
+
+/// Walks through the parts of a body: head and content of each.
+struct Parts<'a> {
+    body: &'a Bytes,
+    delimiter: String,
+    rest: usize,
+}
+
+impl<'a> Parts<'a> {
+    fn of(content_type: &str, body: &'a Bytes) -> Option<Self> {
+        let delimiter = format!("--{}", boundary(content_type)?);
+        let rest = after(body, 0, delimiter.as_bytes())?;
+        Some(Self { body, delimiter, rest })
+    }
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = (&'a str, Bytes);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.body[self.rest..].starts_with(b"--") {
             return None;
         }
-        let head = rest + 2;
-        let content = after(body, head, b"\r\n\r\n")?;
-        let next = after(body, content, format!("\r\n{delimiter}").as_bytes())?;
-        let lines = std::str::from_utf8(body.get(head..content)?).ok()?;
-        let bytes = body.slice(content..next - delimiter.len() - 2);
-        if let Some((filename, content_type)) = file_head(lines) {
-            return (!bytes.is_empty()).then_some(Part { filename, content_type, bytes });
-        }
-        rest = next;
+        let head = self.rest + 2;
+        let content = after(self.body, head, b"\r\n\r\n")?;
+        let end = format!("\r\n{}", self.delimiter);
+        self.rest = after(self.body, content, end.as_bytes())?;
+        let bytes = self.body.slice(content..self.rest - end.len());
+        Some((std::str::from_utf8(self.body.get(head..content)?).ok()?, bytes))
     }
 }
 
@@ -41,25 +75,20 @@ fn boundary(content_type: &str) -> Option<&str> {
     (!value.is_empty()).then_some(value)
 }
 
-/// File name and content type of a part's head, if the part is named `media`.
-fn file_head(lines: &str) -> Option<(String, String)> {
-    let value = |wanted: &str| {
-        lines.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case(wanted).then(|| value.trim())
-        })
-    };
-    let disposition = value("content-disposition")?;
-    let parameter = |wanted: &str| {
-        disposition.split(';').find_map(|one| {
-            let (name, value) = one.trim().split_once('=')?;
-            (name == wanted).then(|| value.trim_matches('"').to_owned())
-        })
-    };
-    if parameter("name")? != "media" {
-        return None;
-    }
-    Some((parameter("filename")?, value("content-type")?.to_owned()))
+/// The value of a line in a part's head.
+fn value<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case(wanted).then(|| value.trim())
+    })
+}
+
+/// A parameter of a part's `Content-Disposition`.
+fn parameter<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
+    value(head, "content-disposition")?.split(';').find_map(|one| {
+        let (name, value) = one.trim().split_once('=')?;
+        (name == wanted).then(|| value.trim_matches('"'))
+    })
 }
 
 /// The offset behind the next `needle` at or after `from`.
@@ -86,7 +115,8 @@ mod tests {
              Content-Type: image/png\r\n\r\n\r\nbytes\r\n\r\n--xyz--\r\n",
         )
         .unwrap();
-        assert_eq!((part.filename.as_str(), part.content_type.as_str()), ("a.png", "image/png"));
+        assert_eq!(part.filename, "a.png");
+        assert_eq!(part.content_type.as_deref(), Some("image/png"));
         assert_eq!(part.bytes, "\r\nbytes\r\n");
     }
 
@@ -94,7 +124,6 @@ mod tests {
     fn a_part_without_file_name_or_content_is_none() {
         for head in [
             "Content-Disposition: form-data; name=\"media\"\r\nContent-Type: image/png\r\n\r\nx",
-            "Content-Disposition: form-data; name=\"media\"; filename=\"a\"\r\n\r\nx",
             "Content-Disposition: form-data; name=\"media\"; filename=\"a\"\r\n\
              Content-Type: image/png\r\n\r\n",
             "Content-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\
@@ -102,6 +131,25 @@ mod tests {
         ] {
             assert_eq!(read(&format!("--xyz\r\n{head}\r\n--xyz--")), None, "{head}");
         }
+    }
+
+    #[test]
+    fn a_file_without_content_type_is_taken() {
+        let head = "Content-Disposition: form-data; name=\"media\"; filename=\"a\"\r\n\r\nx";
+        let part = read(&format!("--xyz\r\n{head}\r\n--xyz--")).unwrap();
+        assert_eq!((part.content_type, part.bytes.as_ref()), (None, b"x".as_slice()));
+    }
+
+    #[test]
+    fn a_text_is_found_beside_the_file() {
+        let body = Bytes::from_static(
+            b"--xyz\r\nContent-Disposition: form-data; name=\"media\"; filename=\"a\"\r\n\
+              Content-Type: video/mp4\r\n\r\nv\r\n\
+              --xyz\r\nContent-Disposition: form-data; name=\"description\"\r\n\r\n\
+              {\"title\":\"\xe8\x8a\xb1\"}\r\n--xyz--",
+        );
+        assert_eq!(text(KIND, &body, "description").unwrap(), "{\"title\":\"花\"}");
+        assert_eq!(text(KIND, &body, "title"), None);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::emulator;
 use crate::faults::Fault;
 use crate::seal::Seal;
 use crate::state::Kill;
+use crate::state::quota::Rate;
 use crate::state::web::Fan;
 use crate::world::World;
 
@@ -295,6 +296,23 @@ pub(super) async fn set_targets(body: Body, Data(world): Data<&Arc<World>>) -> R
         targets.events_url = input.events_url.or(targets.events_url.take());
         targets.messages_url = input.messages_url.or(targets.messages_url.take());
     });
+    json_response(&json!({}))
+}
+
+/// Sets both limits of a path; one that is not named is lifted.
+#[handler]
+pub(super) async fn set_quota(body: Body, Data(world): Data<&Arc<World>>) -> Result<Response> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Input {
+        path: String,
+        daily: Option<u64>,
+        rate: Option<Rate>,
+    }
+    let input: Input = read(body).await?;
+    let mut platform = world.platform();
+    platform.quota.set_daily(&input.path, input.daily);
+    platform.quota.set_rate(&input.path, input.rate);
     json_response(&json!({}))
 }
 

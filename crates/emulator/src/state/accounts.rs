@@ -20,6 +20,8 @@ pub(crate) struct Account {
     pub(crate) menu: Option<Value>,
     /// Customer-service messages sent to fans, oldest first.
     pub(crate) messages: VecDeque<SentMessage>,
+    /// How many there were, those no longer kept among them.
+    received: u64,
     /// The forced refreshes of its stable token.
     pub(crate) forced: ForcedRefreshes,
 }
@@ -54,14 +56,18 @@ impl Account {
             grant: None,
             menu: None,
             messages: VecDeque::new(),
+            received: 0,
             forced: ForcedRefreshes::default(),
         }
     }
 
-    pub(crate) fn receive(&mut self, message: SentMessage) {
+    /// A fan receives a message; gives how many there were before.
+    pub(crate) fn receive(&mut self, message: SentMessage) -> u64 {
         if self.messages.len() == MESSAGES_KEPT {
             self.messages.pop_front();
         }
         self.messages.push_back(message);
+        self.received += 1;
+        self.received - 1
     }
 }

@@ -51,6 +51,11 @@ pub(crate) fn media_id() -> String {
     alphanumeric::<64>()
 }
 
+/// The ticket of a QR code; not a secret. Its end has to be escaped in a query, as with WeChat's.
+pub(crate) fn qr_ticket() -> String {
+    format!("gQ{}==", alphanumeric::<90>())
+}
+
 /// The id of a call, as it stands at the end of an `errmsg`.
 pub(crate) fn rid() -> String {
     let [a, b, c] = [(); 3].map(|()| u32::from_be_bytes(random()));

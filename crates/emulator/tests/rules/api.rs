@@ -145,12 +145,52 @@ async fn fans_messages_and_menus_come_from_state() {
     assert_eq!(shop.messages[0].body, message.to_string());
     assert_eq!(world.post(&send, &json!({ "touser": "o" })).await.unwrap()["errcode"], 40003);
 
+    let batch = format!("/cgi-bin/user/info/batchget?access_token={token}");
+    let both = json!({ "user_list": [{ "openid": fan, "lang": "zh_CN" }] });
+    let batch_of = async |body: &Value| world.post(&batch, body).await.unwrap();
+    assert_eq!(batch_of(&both).await["user_info_list"][0]["nickname"], "小林");
+    assert_eq!(batch_of(&json!({ "user_list": [{ "openid": "o" }] })).await["errcode"], 40003);
+    let many = json!({ "user_list": vec![json!({ "openid": fan }); 101] });
+    assert_eq!(batch_of(&many).await["errcode"], 40170);
+    assert_eq!(batch_of(&json!({})).await["errcode"], 47001);
+
     let menu = format!("/cgi-bin/menu/get?access_token={token}");
     assert_eq!(world.get(&menu).await.unwrap()["errcode"], 46003);
     let create = format!("/cgi-bin/menu/create?access_token={token}");
     let button = json!({ "button": [{ "type": "click", "name": "点单", "key": "K" }] });
     assert_eq!(world.post(&create, &button).await.unwrap()["errcode"], 0);
     assert_eq!(world.get(&menu).await.unwrap()["menu"], button);
+    let delete = format!("/cgi-bin/menu/delete?access_token={token}");
+    assert_eq!(world.get(&delete).await.unwrap()["errcode"], 0);
+    assert_eq!(world.get(&menu).await.unwrap()["errcode"], 46003);
+}
+
+#[tokio::test]
+async fn a_template_message_has_an_id_that_no_double_holds() {
+    let world = World::start().await.unwrap();
+    let token = world.authorize(&[7]).await.unwrap().access_token;
+    let send = format!("/cgi-bin/message/template/send?access_token={token}");
+    let message = json!({ "touser": "oLingPai000000000000000fan01", "template_id": "t" });
+    let ids = [
+        world.post(&send, &message).await.unwrap()["msgid"].as_u64().unwrap(),
+        world.post(&send, &message).await.unwrap()["msgid"].as_u64().unwrap(),
+    ];
+    assert!(ids[0] > 1 << 53 && ids[1] == ids[0] + 1, "{ids:?}");
+    let nameless = json!({ "touser": "oLingPai000000000000000fan01" });
+    assert_eq!(world.post(&send, &nameless).await.unwrap()["errcode"], 40037);
+}
+
+#[tokio::test]
+async fn the_headers_of_a_signed_call_come_back() {
+    let world = World::start().await.unwrap();
+    let token = world.authorize(&[1]).await.unwrap().access_token;
+    let url = world.url(&format!("{ECHO}?access_token={token}"));
+    let signed = world.http.post(&url).header("Wechatmp-Appid", SHOP).body("{}");
+    let headers = signed.send().await.unwrap().headers().clone();
+    assert_eq!(headers["wechatmp-appid"], SHOP);
+    assert_eq!(headers["wechatmp-serial"], "emulated");
+    let plain = world.http.post(&url).body("{}").send().await.unwrap();
+    assert!(!plain.headers().contains_key("wechatmp-serial"));
 }
 
 #[tokio::test]
