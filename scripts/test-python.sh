@@ -16,7 +16,7 @@ if [ "$(cat "$folder/made-of" 2>/dev/null)" != "$wanted" ]; then
     tail -n 20 "$target/pip.log" >&2
     die "could not install the packages of scripts/test-python.txt"
   fi
-  "$folder/bin/python" -c 'import wechatpy.component, wechatpy.crypto, yaml'
+  "$folder/bin/python" -c 'import openapi_python_client, schemathesis.cli, wechatpy.component, yaml'
   printf '%s\n' "$wanted" >"$folder/made-of"
 fi
 printf '%s\n' "$folder/bin/python"

@@ -112,19 +112,26 @@ deny() {
   fi
 }
 
-# The servers and the interpreter that the tests ask for by environment.
+# The servers and programs that the tests ask for by environment.
 surroundings() {
-  local urls python faketime
+  local urls python node browser faketime
   urls="$(scripts/databases.sh start)" || return 1
   python="$(scripts/test-python.sh)" || return 1
+  node="$(scripts/test-node.sh)" || return 1
+  browser="$(scripts/test-browser.sh)" || return 1
   faketime="$(scripts/faketime.sh)" || return 1
-  printf '%s\nexport LINGPAI_TEST_PYTHON=%q\nexport LINGPAI_TEST_FAKETIME=%q\n' \
-    "$urls" "$python" "$faketime" >"$target/test-surroundings"
+  {
+    printf '%s\n' "$urls"
+    printf 'export LINGPAI_TEST_PYTHON=%q\n' "$python"
+    printf 'export LINGPAI_TEST_NODE=%q\n' "$node"
+    printf 'export LINGPAI_TEST_BROWSER=%q\n' "$browser"
+    printf 'export LINGPAI_TEST_FAKETIME=%q\n' "$faketime"
+  } >"$target/test-surroundings"
 }
 
 # Tests without the servers would pass by leaving two databases out; so nothing runs then.
 with_surroundings() {
-  check "databases and Python for the tests" surroundings || return 0
+  check "databases, Python, Node.js packages and a browser for the tests" surroundings || return 0
   # shellcheck disable=SC1091
   source "$target/test-surroundings"
   "$@"

@@ -131,6 +131,7 @@ const NOUNS: &[&str] = &[
     "sha2",
     "base16ct",
     "base64",
+    "ipnet",
     "rand",
     "subtle",
     "thiserror",

@@ -11,6 +11,10 @@ const FILE_WITH_TESTS: usize = 800;
 /// Lines of code that a crate ships.
 const CRATE: usize = 6_000;
 
+/// Crates that may ship more, and why.
+const ROOMY: &[(&str, usize, &str)] =
+    &[("crates/api", 12_000, "every field of both documents is written out there, once")];
+
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: &[&str] =
     &["common", "util", "utils", "helper", "helpers", "core", "misc", "shared"];
@@ -49,10 +53,15 @@ fn crates_are_small() {
     }
     let breaches: Vec<String> = sizes
         .iter()
-        .filter(|(_, lines)| **lines > CRATE)
-        .map(|(name, lines)| format!("{name}: {lines} lines of code, {CRATE} at most"))
+        .map(|(name, lines)| (name, *lines, most_of(name)))
+        .filter(|(_, lines, most)| lines > most)
+        .map(|(name, lines, most)| format!("{name}: {lines} lines of code, {most} at most"))
         .collect();
     hold("A crate has become a heap.", "Find the piece that needs to know less.", &breaches);
+}
+
+fn most_of(name: &str) -> usize {
+    ROOMY.iter().find(|(roomy, _, _)| *roomy == name).map_or(CRATE, |(_, most, _)| *most)
 }
 
 #[test]

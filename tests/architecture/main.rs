@@ -7,6 +7,7 @@
 mod crates;
 mod foreign;
 mod form;
+mod guide;
 mod house;
 mod secrets;
 mod supply;

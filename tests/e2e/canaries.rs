@@ -3,15 +3,17 @@
 use std::{fs, path::Path};
 
 use anyhow::Result;
-use lingpai_emulator::{Emulator, EmulatorConfig, Fault, FaultKind, Kill};
+use lingpai_emulator::{AccountConfig, Emulator, EmulatorConfig, Fault, FaultKind, Kill};
 use lingpai_tests::{
     people::{Administrator, Program},
     processes::eventually,
+    sdk::Sdk,
     site::Site,
     world::SHOP,
 };
-use reqwest::header::LOCATION;
+use reqwest::{StatusCode, header::LOCATION};
 use serde_json::json;
+use url::Url;
 
 /// Every secret of the emulator's world, and everything it mints, contains this word.
 const CANARY: &str = "CANARY";
@@ -19,7 +21,8 @@ const CANARY: &str = "CANARY";
 #[tokio::test]
 async fn no_secret_is_found_in_clear() -> Result<()> {
     let loud = [("LINGPAI_LOG__LEVEL", "trace")];
-    let mut site = Site::open(EmulatorConfig::for_tests(), &loud).await?;
+    let config = EmulatorConfig { many_accounts: 1, ..EmulatorConfig::for_tests() };
+    let mut site = Site::open(config, &loud).await?;
     let Site { emulator, component, operator, start, dir, process } = &mut site;
     emulator.push_ticket().await;
     let shown = format!("/admin/v1/components/{}", component.appid);
@@ -39,6 +42,7 @@ async fn no_secret_is_found_in_clear() -> Result<()> {
     .await?;
 
     answers.extend(call_everything(emulator, operator, &tenant).await?);
+    let minted = mint_everything(&process.url, operator).await?;
     answers.push(start.command(&["doctor"]).unwrap_or_default());
     answers.push(start.command(&["config", "print"])?);
     process.kill()?;
@@ -49,7 +53,8 @@ async fn no_secret_is_found_in_clear() -> Result<()> {
     let master_key = fs::read_to_string(dir.path().join("master.key"))?;
     let master_key = master_key.trim().rsplit(':').next().unwrap_or_default().to_owned();
     let link_token = link.path().rsplit('/').next().unwrap_or_default().to_owned();
-    let secrets = [CANARY, operator.key(), tenant.key(), &link_token, &master_key];
+    let mut secrets = vec![CANARY, operator.key(), tenant.key(), &link_token, &master_key];
+    secrets.extend(minted.iter().map(String::as_str));
     let mut looked_at = 0;
     for entry in fs::read_dir(dir.path())? {
         let path = entry?.path();
@@ -93,6 +98,31 @@ async fn call_everything(
     answers.push(tenant.get(&shown).await?.text);
     answers.push(tenant.get("/v1/authorizations").await?.text);
     Ok(answers)
+}
+
+/// Has keys made, kept answers included, and virtual tokens, and uses them; gives all their texts.
+async fn mint_everything(base: &Url, operator: &Program) -> Result<Vec<String>> {
+    let (id, everything) = operator.create_tenant("书店").await?;
+    let keys = format!("/admin/v1/tenants/{id}/api-keys");
+    let created = operator.post_once(&keys, &json!({ "name": "kept" }), "once").await?;
+    let rotate = format!("{keys}/{}/rotate", created.field("id")?);
+    let rotated = operator.post_once(&rotate, &json!({ "overlap_secs": 60 }), "twice").await?;
+    let colleague = operator.post("/admin/v1/operators", &json!({ "name": "colleague" })).await?;
+    let appid = AccountConfig::generated(1);
+    let connect =
+        json!({ "connection": "secret", "appid": appid.appid, "appsecret": appid.appsecret });
+    everything.post("/v1/authorizers", &connect).await?.expect(StatusCode::CREATED)?;
+    let mut minted = vec![everything.key().to_owned(), colleague.field("key")?];
+    for answer in [created, rotated] {
+        let key = answer.field("key")?;
+        let sdk = Sdk::new(&format!("{base}gateway"), &appid.appid, &key);
+        let token = sdk.token().await?;
+        let users = sdk.get("/cgi-bin/user/get", &token).await?.expect(StatusCode::OK)?;
+        assert_eq!(users.json["total"], 0, "{}", users.text);
+        sdk.get("/cgi-bin/token", &token).await?;
+        minted.extend([key, token]);
+    }
+    Ok(minted)
 }
 
 fn holds_none(path: &Path, secrets: &[&str]) -> Result<()> {

@@ -5,9 +5,11 @@ use lingpai_emulator::EmulatorConfig;
 use lingpai_storage::testing::{Backend, TestDb};
 use lingpai_tests::{
     needs,
+    people::Program,
     world::{ORDERS, SHOP, World},
 };
 use reqwest::StatusCode;
+use serde_json::json;
 
 async fn the_main_job_on(backend: Backend) -> Result<()> {
     let database = TestDb::open_empty(&backend).await;
@@ -21,7 +23,7 @@ async fn the_main_job_on(backend: Backend) -> Result<()> {
 
 async fn the_main_job(world: &World) -> Result<()> {
     world.push_ticket().await?;
-    let (_, tenant) = world.operator.create_tenant("花店 🌸").await?;
+    let (id, tenant) = world.operator.create_tenant("花店 🌸").await?;
     for appid in [SHOP, ORDERS] {
         assert_eq!(world.authorize(&tenant, appid).await?.field("state")?, "finished");
     }
@@ -41,6 +43,63 @@ async fn the_main_job(world: &World) -> Result<()> {
     let next =
         tenant.get(&format!("/v1/authorizers?limit=1&cursor={}", first.field("next")?)).await?;
     assert_ne!(first.json["items"][0]["appid"], next.json["items"][0]["appid"]);
+    what_is_counted_and_kept(world, &tenant).await?;
+    what_changes_hands(world, &id, &tenant).await
+}
+
+/// Usage, quotas, the trail, and answers that are given again.
+async fn what_is_counted_and_kept(world: &World, tenant: &Program) -> Result<()> {
+    let sdk = world.sdk(ORDERS, tenant);
+    let token = sdk.token().await?;
+    for _ in 0..2 {
+        for _ in 0..3 {
+            sdk.get("/cgi-bin/get_api_domain_ip", &token).await?;
+        }
+        world.flush().await?;
+    }
+    let path = format!("/v1/usage?granularity=hour&authorizer_appid={ORDERS}");
+    let usage = tenant.get(&path).await?.expect(StatusCode::OK)?;
+    assert_eq!(usage.json["items"][0]["calls"], 6, "{}", usage.text);
+    let clear = format!("/v1/authorizers/{ORDERS}/quota/clear");
+    for number in 1..=2 {
+        let cleared = tenant.post(&clear, &json!({})).await?.expect(StatusCode::OK)?;
+        assert_eq!(cleared.json["used_this_month"], number, "{}", cleared.text);
+    }
+    let body = json!({ "uri": "https://shop.example/🌸" });
+    let refused = tenant.post_once("/v1/redirect-uris", &body, "k").await?;
+    let again = tenant.post_once("/v1/redirect-uris", &body, "k").await?;
+    assert_eq!((refused.status, refused.text), (again.status, again.text));
+    // Entries of one instant have no order among them.
+    world.advance(chrono::Duration::seconds(1));
+    let file = json!({ "name": "WW_verify_1.txt", "content": "0123456789abcdef" });
+    tenant.post("/v1/files", &file).await?.expect(StatusCode::CREATED)?;
+    let served = tenant.get("/WW_verify_1.txt").await?.expect(StatusCode::OK)?;
+    assert_eq!(served.text, "0123456789abcdef");
+    let trail = tenant.get("/v1/audit?limit=1").await?.expect(StatusCode::OK)?;
+    assert_eq!(trail.field("items.0.action")?, "file.uploaded");
+    world.sweep().await
+}
+
+/// Keys that are rotated, and accounts that are released and assigned.
+async fn what_changes_hands(world: &World, id: &str, tenant: &Program) -> Result<()> {
+    let key = json!({ "name": "spare", "networks": ["127.0.0.0/8"], "requests_per_second": 9 });
+    let (key, old) = world.operator.create_key(id, &key).await?;
+    let rotate = format!("/admin/v1/tenants/{id}/api-keys/{key}/rotate");
+    let rotated = world.operator.post(&rotate, &json!({ "overlap_secs": 60 })).await?;
+    for program in [old.clone(), old.with_key(&rotated.field("key")?)] {
+        program.get("/v1/key").await?.expect(StatusCode::OK)?;
+    }
+    world.flush().await?;
+    let (other_id, other) = world.operator.create_tenant("书店").await?;
+    let path = format!("/v1/authorizers/{ORDERS}");
+    tenant.delete(&path).await?.expect(StatusCode::NO_CONTENT)?;
+    let listed = world.operator.get("/admin/v1/authorizers?unclaimed=true").await?;
+    let assign = format!("/admin/v1/authorizers/{}/assign", listed.field("items.0.id")?);
+    let assigned = world.operator.post(&assign, &json!({ "tenant_id": other_id })).await?;
+    assigned.expect(StatusCode::OK)?;
+    other.get(&path).await?.expect(StatusCode::OK)?;
+    let found = other.get("/v1/authorizers?kind=mini_program&name=点单").await?;
+    assert_eq!(found.field("items.0.appid")?, ORDERS);
     Ok(())
 }
 

@@ -1,4 +1,8 @@
-//! A peer that nobody here wrote: PyPI's `wechatpy`.
+//! Peers that nobody here wrote: SDKs of WeChat, a fuzzer, a generator of clients.
+
+mod documents;
+mod process;
+mod sdks;
 
 use std::process::{Command, Stdio};
 

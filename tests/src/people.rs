@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use reqwest::{
-    Client, Response, StatusCode,
+    Client, Method, RequestBuilder, Response, StatusCode,
     header::{ACCEPT_LANGUAGE, COOKIE, LOCATION, REFERER, SET_COOKIE},
     redirect::Policy,
 };
@@ -85,8 +85,7 @@ impl Program {
     /// # Errors
     /// When lingpai cannot be reached.
     pub async fn get(&self, path: &str) -> Result<Answer> {
-        let request = self.http.get(self.url(path)).bearer_auth(&self.key);
-        Answer::read(request.send().await?).await
+        Answer::read(self.request(Method::GET, path).send().await?).await
     }
 
     /// `POST path` with a JSON body.
@@ -94,8 +93,7 @@ impl Program {
     /// # Errors
     /// When lingpai cannot be reached.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Answer> {
-        let request = self.http.post(self.url(path)).bearer_auth(&self.key).json(body);
-        Answer::read(request.send().await?).await
+        Answer::read(self.request(Method::POST, path).json(body).send().await?).await
     }
 
     /// `DELETE path`.
@@ -103,8 +101,29 @@ impl Program {
     /// # Errors
     /// When lingpai cannot be reached.
     pub async fn delete(&self, path: &str) -> Result<Answer> {
-        let request = self.http.delete(self.url(path)).bearer_auth(&self.key);
-        Answer::read(request.send().await?).await
+        Answer::read(self.request(Method::DELETE, path).send().await?).await
+    }
+
+    /// `PATCH path` with a JSON body.
+    ///
+    /// # Errors
+    /// When lingpai cannot be reached.
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Answer> {
+        Answer::read(self.request(Method::PATCH, path).json(body).send().await?).await
+    }
+
+    /// `POST path` with a JSON body under an `Idempotency-Key`.
+    ///
+    /// # Errors
+    /// When lingpai cannot be reached.
+    pub async fn post_once(&self, path: &str, body: &Value, once: &str) -> Result<Answer> {
+        let request = self.request(Method::POST, path).header("Idempotency-Key", once);
+        Answer::read(request.json(body).send().await?).await
+    }
+
+    /// A request with the key, to be completed and sent.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, self.url(path)).bearer_auth(&self.key)
     }
 
     fn url(&self, path: &str) -> String {
@@ -133,10 +152,24 @@ impl Program {
     pub async fn create_tenant(&self, name: &str) -> Result<(String, Self)> {
         let tenant = self.post("/admin/v1/tenants", &json!({ "name": name })).await?;
         let tenant_id = tenant.expect(StatusCode::CREATED)?.field("id")?;
+        let (_, program) = self.create_key(&tenant_id, &json!({ "name": "everything" })).await?;
+        Ok((tenant_id, program))
+    }
+
+    /// Creates a key of a tenant; gives its id and the program that uses it. For operators.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn create_key(&self, tenant_id: &str, key: &Value) -> Result<(String, Self)> {
         let path = format!("/admin/v1/tenants/{tenant_id}/api-keys");
-        let key = self.post(&path, &json!({ "name": "everything" })).await?;
-        let key = key.expect(StatusCode::CREATED)?.field("key")?;
-        Ok((tenant_id, Self::new(self.base.clone(), &key)))
+        let created = self.post(&path, key).await?.expect(StatusCode::CREATED)?;
+        Ok((created.field("id")?, self.with_key(&created.field("key")?)))
+    }
+
+    /// The same program with another key.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Self {
+        Self { http: self.http.clone(), base: self.base.clone(), key: key.to_owned() }
     }
 
     /// Starts an authorization; returns its id and link. For tenants.
@@ -171,6 +204,12 @@ impl Program {
     #[must_use]
     pub fn at(&self, base: Url) -> Self {
         Self { http: self.http.clone(), base, key: self.key.clone() }
+    }
+
+    /// The client it calls with.
+    #[must_use]
+    pub fn http(&self) -> &Client {
+        &self.http
     }
 
     /// The key, for those who have to write it down.

@@ -6,8 +6,8 @@ use lingpai_emulator::{Emulator, EmulatorConfig};
 use tempfile::TempDir;
 
 use crate::{
-    people::{Component, Program},
-    processes::{Process, Start},
+    people::{Administrator, Component, Program},
+    processes::{Process, Start, eventually},
 };
 
 /// A running service on SQLite whose component is registered.
@@ -52,5 +52,24 @@ impl Site {
         let outcome = self.emulator.push_ticket().await;
         anyhow::ensure!(outcome.is_accepted(), "the ticket was answered with {outcome:?}");
         Ok(())
+    }
+
+    /// Makes a tenant that this account has authorized, and becomes its program.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub async fn authorized(&self, appid: &str) -> Result<Program> {
+        self.push_ticket().await?;
+        let (_, tenant) = self.operator.create_tenant("花店").await?;
+        let (_, link) = tenant.start_authorization(&self.component.appid).await?;
+        let mut administrator = Administrator::new("zh-CN");
+        let page = administrator.open_start_page(&link).await?;
+        administrator.come_back(&administrator.consent(&page, appid).await?).await?;
+        let shown = format!("/v1/authorizers/{appid}");
+        eventually("the authorizer is stored", async || {
+            Ok(tenant.get(&shown).await?.status.is_success().then_some(()))
+        })
+        .await?;
+        Ok(tenant)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use lingpai_emulator::{Emulator, EmulatorConfig};
 use lingpai_model::{
+    audit::Act,
     clock::{Clock as _, Entropy, ManualClock, SystemClock},
     id::TenantId,
 };
@@ -21,13 +22,19 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
-use crate::people::{Administrator, Answer, Component, Program, http_client};
+use crate::{
+    people::{Administrator, Answer, Component, Program, http_client},
+    sdk::Sdk,
+};
 
 /// 令牌小店, the official account of the emulator's default world.
 pub const SHOP: &str = "wxa0b1c2d3e4f50617";
 
 /// 令牌点单, its mini program.
 pub const ORDERS: &str = "wxb1c2d3e4f5061728";
+
+/// 令牌花房, an official account that is verified by nobody.
+pub const FLOWERS: &str = "wxc2d3e4f506172839";
 
 /// Base64 of 32 bytes that keep nothing secret.
 const MASTER_KEY: &str = "dGVzdHMgaGF2ZSBubyBzZWNyZXRzLCBub25lIGhlcmU=";
@@ -102,7 +109,7 @@ impl World {
         let clock = ManualClock::at(SystemClock.now());
         let app = App::build(settings.clone(), Arc::new(clock.clone()), Entropy::system()).await?;
         let db = database::open(&settings, &Entropy::system()).await?;
-        let (_, key) = app.operators().create("test".to_owned()).await?;
+        let (_, key) = app.operators().create(&Act::of_lingpai(), "test".to_owned()).await?;
         let operator = Program::new(base.clone(), key.into_text().expose());
         let crank = app.crank();
         let (stop, serving) = (CancellationToken::new(), TaskTracker::new());
@@ -206,6 +213,24 @@ impl World {
         }
     }
 
+    /// Writes down what was counted in memory: usage with its warnings, and when keys were used.
+    ///
+    /// # Errors
+    /// When the worker fails.
+    pub async fn flush(&self) -> Result<()> {
+        self.crank.flush_ledgers().await?;
+        Ok(())
+    }
+
+    /// Throws away what has been kept long enough.
+    ///
+    /// # Errors
+    /// When the worker fails.
+    pub async fn sweep(&self) -> Result<()> {
+        self.crank.sweep().await?;
+        Ok(())
+    }
+
     /// Lets the workers look after tickets and reconciliations, each once.
     ///
     /// # Errors
@@ -238,6 +263,13 @@ impl World {
         let tenant = tenant.map(|id| TenantId::parse(id).expect("an id of ours"));
         let events = kept_events(&self.db, tenant.as_ref()).await;
         events.iter().map(|event| event.kind.as_str()).collect()
+    }
+
+    /// The program of an SDK that calls lingpai's gateway for this account, with this key as the
+    /// account's secret.
+    #[must_use]
+    pub fn sdk(&self, appid: &str, tenant: &Program) -> Sdk {
+        Sdk::new(&format!("{}gateway", self.base), appid, tenant.key())
     }
 
     /// Moves both clocks forward.

@@ -90,8 +90,9 @@ struct Figures {
     postgres_limits: Vec<Limits>,
     /// nginx that passes calls on.
     proxy_pass: Vec<Sample>,
-    /// lingpai that passes calls on.
+    /// lingpai that passes calls on: to a program with a key, and to an SDK.
     forwarded: Vec<Sample>,
+    gateway: Vec<Sample>,
     /// Tokens that are read, also while they are refreshed.
     token_reads: TokenReads,
     /// lingpai's memory in MB.
@@ -145,6 +146,7 @@ async fn measure(folder: &Path, rounds: usize) -> Result<Figures> {
     let wechat = format!("http://{}/", upstream.address).parse()?;
     let (service, tenant) = Service::with_authorizer(&folder.join("calls"), &wechat).await?;
     let through_lingpai = Target::lingpai(service.address(), &tenant).await?;
+    let through_gateway = Target::gateway(service.address(), &tenant).await?;
     let through_nginx = Target::nginx(&passing.address, through_lingpai.key());
     let postgres = Backend::available().into_iter().find(|it| matches!(it, Backend::Postgres(_)));
 
@@ -163,6 +165,7 @@ async fn measure(folder: &Path, rounds: usize) -> Result<Figures> {
         step(&format!("round {round} of {rounds}: calls"));
         figures.proxy_pass.push(take_calls(&through_nginx, passing.id()).await?);
         figures.forwarded.push(take_calls(&through_lingpai, service.id()).await?);
+        figures.gateway.push(take_calls(&through_gateway, service.id()).await?);
         figures.after_calls_mb.push(machine::resident_mb(service.id())?);
     }
     Ok(figures)

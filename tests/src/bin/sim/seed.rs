@@ -111,6 +111,8 @@ fn component(now: Instant) -> Result<Component> {
         push_token: Secret::from(config.push_token),
         encoding_aes_key: Secret::from(config.encoding_aes_key),
         previous_encoding_aes_key: None,
+        encoding_aes_key_changed_at: None,
+        previous_push_token: None,
         created_at: now,
         updated_at: now,
     })
@@ -134,6 +136,8 @@ fn authorizer(
         granted_at: at,
         profile: Profile::default(),
         func_info: vec![1, 2, 3],
+        refused_at: None,
+        released_at: None,
         created_at: at,
         updated_at: at,
     })
