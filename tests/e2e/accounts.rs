@@ -116,11 +116,15 @@ async fn a_wrong_secret_connects_nothing_and_is_not_repeated_in_the_answer() -> 
     let world = World::start().await?;
     let (_, tenant) = world.operator.create_tenant("花店").await?;
     let wrong = json!({ "connection": "secret", "appid": SHOP, "appsecret": "not-the-secret" });
-    let answer = connect(&tenant, &wrong).await?;
-    assert!(answer.status.is_client_error() || answer.status.is_server_error());
+    let answer = connect(&tenant, &wrong).await?.expect(StatusCode::UNPROCESSABLE_ENTITY)?;
+    assert_eq!(answer.field("field")?, "appsecret");
     assert!(answer.text.contains("40125") && !answer.text.contains("not-the-secret"));
     let absent = tenant.get(&format!("/v1/authorizers/{SHOP}")).await?;
     assert_eq!(absent.status, StatusCode::NOT_FOUND);
+
+    let nobody = json!({ "connection": "secret", "appid": "wx0", "appsecret": "not-the-secret" });
+    let answer = connect(&tenant, &nobody).await?.expect(StatusCode::UNPROCESSABLE_ENTITY)?;
+    assert_eq!(answer.field("field")?, "appid", "{}", answer.text);
     world.end().await
 }
 

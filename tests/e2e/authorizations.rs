@@ -225,6 +225,40 @@ async fn the_administrator_goes_on_to_a_registered_address_only() -> Result<()> 
 }
 
 #[tokio::test]
+async fn authorizations_are_found_by_state_and_reference() -> Result<()> {
+    let world = World::with_ticket().await?;
+    let (_, tenant) = world.operator.create_tenant("花店").await?;
+    let appid = &world.component.appid;
+    let start = async |reference: &str| {
+        let body = json!({
+            "component_appid": appid, "account_kind": "any", "reference": reference,
+        });
+        tenant.post("/v1/authorizations", &body).await?.expect(StatusCode::CREATED)
+    };
+    let late = start("late").await?.field("id")?;
+    world.advance(Duration::hours(1));
+    let granted = world.authorize(&tenant, SHOP).await?.field("id")?;
+    world.push_ticket().await?;
+    let open = start("open").await?.field("id")?;
+    for (query, wanted) in [
+        ("state=expired", vec![&late]),
+        ("state=finished", vec![&granted]),
+        ("state=pending", vec![&open]),
+        ("state=refused", vec![]),
+        ("reference=open", vec![&open]),
+        ("reference=OPEN", vec![]),
+        ("reference=late&state=pending", vec![]),
+    ] {
+        let path = format!("/v1/authorizations?{query}");
+        let found = tenant.get(&path).await?.expect(StatusCode::OK)?;
+        let ids: Vec<_> = found.json["items"].as_array().into_iter().flatten().collect();
+        let ids: Vec<_> = ids.iter().map(|item| item["id"].as_str().unwrap_or_default()).collect();
+        assert_eq!(ids, wanted, "{query}");
+    }
+    world.end().await
+}
+
+#[tokio::test]
 async fn links_end_and_unknown_ones_lead_nowhere() -> Result<()> {
     let world = World::with_ticket().await?;
     let (_, tenant) = world.operator.create_tenant("花店").await?;

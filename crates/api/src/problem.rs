@@ -13,6 +13,7 @@ mod tenant;
 use std::{borrow::Cow, error::Error, time::Duration};
 
 use chrono::SecondsFormat;
+use lingpai_authorizer::Errcode;
 use lingpai_component_token::UpstreamFault;
 use lingpai_model::{Instant, page::InvalidPage};
 
@@ -225,6 +226,18 @@ impl Problem {
             UpstreamFault::Garbled | UpstreamFault::TooLarge => Self::upstream_garbled(),
             UpstreamFault::Misconfigured => Self::internal(),
         }
+    }
+}
+
+impl Problem {
+    /// The same as a fault of a field, if WeChat refused with a number that blames it.
+    pub(crate) fn blaming(mut self, fields: &[(Errcode, &'static str)]) -> Self {
+        let said = self.upstream.as_ref().map(|upstream| upstream.errcode);
+        if let Some((_, field)) = fields.iter().find(|(errcode, _)| Some(errcode.0) == said) {
+            self.code = Code::InvalidField;
+            self.field = Some((*field).into());
+        }
+        self
     }
 }
 

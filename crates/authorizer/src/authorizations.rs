@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::Duration;
 use lingpai_component_token::{ComponentTokens, Components};
 use lingpai_model::{
-    Appid, Secret,
+    Appid, Instant, Secret,
     audit::{Act, Action, AuditEntry},
     authorization::{AccountKind, Authorization, AuthorizationState, LinkToken},
     authorizer::ProfileKind,
@@ -17,7 +17,7 @@ use lingpai_model::{
     id::{AuthorizationId, TenantId},
     page::{Page, PageRequest},
 };
-use lingpai_storage::Db;
+use lingpai_storage::{AuthorizationFilter, Db};
 use url::Url;
 
 pub use self::page::AuthorizationPage;
@@ -260,9 +260,16 @@ impl Authorizations {
     pub async fn list(
         &self,
         scope: &TenantScope,
+        filter: &AuthorizationFilter,
         page: &PageRequest,
     ) -> Result<Page<Authorization>> {
-        Ok(self.db.authorizations().list(scope, page).await?)
+        Ok(self.db.authorizations().list(scope, filter, page).await?)
+    }
+
+    /// The present, by which links end.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.clock.now()
     }
 
     /// Whether the attempt ended without a word from WeChat.

@@ -33,7 +33,9 @@ pub use error::{Error, Result};
 pub use grants::Grants;
 pub use hint::Hint;
 pub use ledger::{Ledger, UNANSWERED};
-pub use lingpai_storage::{AuthorizerFilter, Claim, SystemAuthorizerFilter, UsageFilter};
+pub use lingpai_storage::{
+    AuthorizationFilter, AuthorizerFilter, Claim, Progress, SystemAuthorizerFilter, UsageFilter,
+};
 pub use lingpai_wechat::{
     call::quota::{QuotaFigures, RateFigures},
     client::{ByteStream, ForwardBody, ForwardResponse},

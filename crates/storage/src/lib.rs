@@ -20,8 +20,8 @@ pub use self::{
     error::{Error, Result, Source},
     lease::{Lease, LeaseKey},
     repo::{
-        AuditFilter, AuthorizerFilter, Claim, IdempotencyEntry, IdempotencyState, LeasedToken,
-        SystemAuthorizerFilter, TokenLease, UsageFilter,
+        AuditFilter, AuthorizationFilter, AuthorizerFilter, Claim, IdempotencyEntry,
+        IdempotencyState, LeasedToken, Progress, SystemAuthorizerFilter, TokenLease, UsageFilter,
     },
     seal::{KeyRing, KeyRingError},
 };

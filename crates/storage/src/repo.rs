@@ -38,6 +38,7 @@ use sea_orm::{
 
 pub use self::{
     audit::AuditFilter,
+    authorizations::{AuthorizationFilter, Progress},
     authorizers::{AuthorizerFilter, Claim, SystemAuthorizerFilter},
     idempotency::{IdempotencyEntry, IdempotencyState},
     tokens::{LeasedToken, TokenLease},

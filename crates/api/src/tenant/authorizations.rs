@@ -1,4 +1,4 @@
-use lingpai_authorizer::{Authorizations, StartAuthorization};
+use lingpai_authorizer::{AuthorizationFilter, Authorizations, Progress, StartAuthorization};
 use lingpai_model::{
     Appid, Instant,
     authorization::{AccountKind, Authorization, AuthorizationState},
@@ -52,6 +52,19 @@ enum StateView {
     Expired,
     /// The account granted, and WeChat refused for good to tell us what; `errcode` says why.
     Refused,
+}
+
+impl StateView {
+    /// What is asked for by this word: whether a link has ended depends on the present.
+    fn asked_for_at(self, now: Instant) -> Progress {
+        match self {
+            Self::Pending => Progress::Pending(now),
+            Self::Expired => Progress::Expired(now),
+            Self::Finished => Progress::Finished,
+            Self::OwnedElsewhere => Progress::OwnedElsewhere,
+            Self::Refused => Progress::Refused,
+        }
+    }
 }
 
 /// What to ask an administrator for.
@@ -213,17 +226,26 @@ impl AuthorizationsApi {
     /// List the authorizations.
     ///
     /// Oldest first. Needs the scope `authorizer:read`.
+    #[expect(clippy::too_many_arguments, reason = "each is a parameter of the operation")]
     #[oai(path = "/authorizations", method = "get", operation_id = "list_authorizations")]
     async fn list(
         &self,
         auth: TenantAuth<AuthorizerRead>,
+        /// Only those in this state.
+        state: Query<Option<StateView>>,
+        /// Only those with this reference of yours, letter by letter.
+        #[oai(validator(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1f\\x7f]+$"))]
+        reference: Query<Option<String>>,
         /// At most this many items, 1 to 100; 20 if absent.
         limit: Query<Option<Limit>>,
         /// `next` of the page before.
         cursor: Query<Option<CursorText>>,
     ) -> Result<Json<PageView<AuthorizationView>>> {
         let page = parameter::page(&limit, &cursor)?;
-        let found = self.authorizations.list(auth.scope(), &page).await?;
+        let now = self.authorizations.now();
+        let progress = state.map(|state| state.asked_for_at(now));
+        let filter = AuthorizationFilter { reference: reference.0, progress };
+        let found = self.authorizations.list(auth.scope(), &filter, &page).await?;
         Ok(Json(PageView::of(found, |authorization| self.view(authorization))))
     }
 

@@ -1,4 +1,6 @@
-use lingpai_authorizer::{self as authorizer, Accounts, AuthorizerFilter, Authorizers, Claims};
+use lingpai_authorizer::{
+    self as authorizer, Accounts, AuthorizerFilter, Authorizers, Claims, Errcode,
+};
 use lingpai_model::{
     Appid, Instant, Secret,
     authorizer::{Authorizer, Connection, ProfileKind, TokenApi},
@@ -46,6 +48,16 @@ enum TokenApiView {
     /// `cgi-bin/token`: each fetch ends the token before, so nobody else may fetch one there.
     Token,
 }
+
+/// Which field WeChat blames when it gives no token for an account.
+///
+/// Source: WeChat docs, "Global return codes": 40013 no such appid, 40125 wrong secret; 40001 on a token
+/// call is a wrong secret as well.
+const BLAMED: [(Errcode, &str); 3] = [
+    (Errcode::INVALID_APPID, "appid"),
+    (Errcode::INVALID_APPSECRET, "appsecret"),
+    (Errcode::INVALID_CREDENTIAL, "appsecret"),
+];
 
 /// An account to connect by its own secret, as WeChat's console shows it.
 #[derive(Object)]
@@ -171,7 +183,9 @@ impl AuthorizersApi {
         input: Input<NewAuthorizer>,
     ) -> Result<Created<AuthorizerView>> {
         let account = authorizer::NewAccount::try_from(input.0)?;
-        let appid = self.accounts.connect(auth.caller(), account).await?.appid;
+        let connected = self.accounts.connect(auth.caller(), account).await;
+        let connected = connected.map_err(|error| Problem::from(error).blaming(&BLAMED))?;
+        let appid = connected.appid;
         Ok(Created(self.looked_up(auth.scope(), &appid).await?))
     }
 

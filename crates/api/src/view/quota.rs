@@ -1,6 +1,6 @@
 //! How often WeChat lets itself be called, as it is told in both APIs.
 
-use lingpai_authorizer::{Error, QuotaFigures, RateFigures};
+use lingpai_authorizer::{Errcode, Error, QuotaFigures, RateFigures};
 use poem_openapi::{Object, types::Example};
 
 use crate::problem::Problem;
@@ -84,9 +84,15 @@ pub(crate) fn refused(error: Error) -> Problem {
             "path",
             format!("this is WeChat's path, as in /cgi-bin/user/info: {refusal}"),
         ),
-        error => error.into(),
+        error => Problem::from(error).blaming(&BLAMED),
     }
 }
+
+/// What WeChat says of a path that it has no figures for.
+///
+/// Source: WeChat docs, "Query API call quota" (openapi/quota/get): 76021 no such path, 76022 the token
+/// does not fit the path.
+const BLAMED: [(Errcode, &str); 2] = [(Errcode(76021), "path"), (Errcode(76022), "path")];
 
 #[cfg(test)]
 mod tests {

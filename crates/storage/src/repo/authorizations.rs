@@ -27,6 +27,62 @@ use crate::{
 /// How many browsers may go to WeChat from one link.
 const MAX_VISITS: u64 = 32;
 
+/// Which authorizations of a tenant are listed. Nothing given: all of them.
+#[derive(Debug, Clone, Default)]
+pub struct AuthorizationFilter {
+    /// Only those that the tenant gave these words.
+    pub reference: Option<String>,
+    /// Only those that got so far.
+    pub progress: Option<Progress>,
+}
+
+/// How far an authorization got, as it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Waiting, with a link that is good at this instant.
+    Pending(Instant),
+    /// Waiting in vain: the link had ended at this instant.
+    Expired(Instant),
+    /// The authorizer is stored.
+    Finished,
+    /// The account belongs to another tenant.
+    OwnedElsewhere,
+    /// WeChat refused for good.
+    Refused,
+}
+
+impl AuthorizationFilter {
+    fn applied(
+        &self,
+        rows: sea_orm::Select<authorizations::Entity>,
+    ) -> sea_orm::Select<authorizations::Entity> {
+        let Self { reference, progress } = self;
+        let rows = match reference {
+            Some(reference) => rows.filter(Column::Reference.eq(text(reference))),
+            None => rows,
+        };
+        let Some(progress) = progress else { return rows };
+        let rows = rows.filter(Column::State.eq(progress.state()));
+        match progress {
+            Progress::Pending(at) => rows.filter(Column::ExpiresAt.gt(at.timestamp_millis())),
+            Progress::Expired(at) => rows.filter(Column::ExpiresAt.lte(at.timestamp_millis())),
+            Progress::Finished | Progress::OwnedElsewhere | Progress::Refused => rows,
+        }
+    }
+}
+
+impl Progress {
+    /// The state that the rows have.
+    fn state(self) -> &'static str {
+        match self {
+            Self::Pending(_) | Self::Expired(_) => "pending",
+            Self::Finished => "finished",
+            Self::OwnedElsewhere => "owned_elsewhere",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 impl<A> AuthorizationRepo<'_, A> {
     /// The tenant's authorization with this id.
     ///
@@ -42,17 +98,19 @@ impl<A> AuthorizationRepo<'_, A> {
         record(&self.at, row.ok_or_else(|| Error::not_found("authorization", id))?)
     }
 
-    /// The tenant's authorizations, the oldest first.
+    /// The tenant's authorizations that the filter lets through, the oldest first.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
     pub async fn list(
         &self,
         scope: &TenantScope,
+        filter: &AuthorizationFilter,
         request: &PageRequest,
     ) -> Result<Page<Authorization>> {
         let rows =
             authorizations::Entity::find().filter(Column::TenantId.eq(scope.tenant_id().as_str()));
+        let rows = filter.applied(rows);
         let rows = page(rows, Column::Id, request).all(&self.at.conn).await;
         let rows = rows.map_err(self.at.failed("list authorizations"))?;
         let records = rows.into_iter().map(|row| record(&self.at, row)).collect::<Result<_>>()?;

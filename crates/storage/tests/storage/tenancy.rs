@@ -33,7 +33,15 @@ async fn another_tenants_things_are_as_if_they_were_not_there() {
             db.authorizers().get(&scope(&owner), &authorizer.appid).await.unwrap(),
             authorizer
         );
-        assert_eq!(db.authorizations().list(&scope(&owner), &all).await.unwrap().items.len(), 1);
+        assert_eq!(
+            db.authorizations()
+                .list(&scope(&owner), &Default::default(), &all)
+                .await
+                .unwrap()
+                .items
+                .len(),
+            1
+        );
 
         let other = scope(&other);
         let foreign = db.authorizers().get(&other, &authorizer.appid).await.unwrap_err();
@@ -50,7 +58,14 @@ async fn another_tenants_things_are_as_if_they_were_not_there() {
             Err(Error::NotFound { .. })
         ));
         assert!(db.authorizers().list(&other, &everything, &all).await.unwrap().items.is_empty());
-        assert!(db.authorizations().list(&other, &all).await.unwrap().items.is_empty());
+        assert!(
+            db.authorizations()
+                .list(&other, &Default::default(), &all)
+                .await
+                .unwrap()
+                .items
+                .is_empty()
+        );
     })
     .await;
 }
