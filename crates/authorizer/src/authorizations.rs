@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::Duration;
 use lingpai_component_token::{ComponentTokens, Components};
 use lingpai_model::{
-    Appid, Instant, Secret,
+    Appid, Secret,
     audit::{Act, Action, AuditEntry},
     authorization::{AccountKind, Authorization, AuthorizationState, LinkToken},
     authorizer::ProfileKind,
@@ -263,13 +263,7 @@ impl Authorizations {
         filter: &AuthorizationFilter,
         page: &PageRequest,
     ) -> Result<Page<Authorization>> {
-        Ok(self.db.authorizations().list(scope, filter, page).await?)
-    }
-
-    /// The present, by which links end.
-    #[must_use]
-    pub fn now(&self) -> Instant {
-        self.clock.now()
+        Ok(self.db.authorizations().list(scope, (filter, self.clock.now()), page).await?)
     }
 
     /// Whether the attempt ended without a word from WeChat.

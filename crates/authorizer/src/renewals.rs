@@ -3,8 +3,9 @@
 //!
 //! A link names the authorizer and its own end and proves both, so that no row is needed and every
 //! answer may carry one. It proves the owner as well, and when the account was last released: all
-//! links made before are void then, whoever owns it next. Following one starts an authorization of the owner's, as the tenant could at any time;
-//! nothing else comes of it, and the administrator still has to consent at WeChat.
+//! links made before are void then, whoever owns it next. Following one starts an authorization of
+//! the owner's, as the tenant could at any time; nothing else comes of it, and the administrator
+//! still has to consent at WeChat.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration};

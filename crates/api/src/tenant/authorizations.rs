@@ -40,7 +40,7 @@ enum AccountKindView {
 
 /// How far an authorization got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename = "AuthorizationState", rename_all = "snake_case")]
+#[oai(rename = "AuthorizationState", rename_all = "snake_case", remote = "Progress")]
 enum StateView {
     /// Waiting for the administrator and for WeChat's word.
     Pending,
@@ -52,19 +52,6 @@ enum StateView {
     Expired,
     /// The account granted, and WeChat refused for good to tell us what; `errcode` says why.
     Refused,
-}
-
-impl StateView {
-    /// What is asked for by this word: whether a link has ended depends on the present.
-    fn asked_for_at(self, now: Instant) -> Progress {
-        match self {
-            Self::Pending => Progress::Pending(now),
-            Self::Expired => Progress::Expired(now),
-            Self::Finished => Progress::Finished,
-            Self::OwnedElsewhere => Progress::OwnedElsewhere,
-            Self::Refused => Progress::Refused,
-        }
-    }
 }
 
 /// What to ask an administrator for.
@@ -242,9 +229,8 @@ impl AuthorizationsApi {
         cursor: Query<Option<CursorText>>,
     ) -> Result<Json<PageView<AuthorizationView>>> {
         let page = parameter::page(&limit, &cursor)?;
-        let now = self.authorizations.now();
-        let progress = state.map(|state| state.asked_for_at(now));
-        let filter = AuthorizationFilter { reference: reference.0, progress };
+        let filter =
+            AuthorizationFilter { reference: reference.0, progress: state.map(Progress::from) };
         let found = self.authorizations.list(auth.scope(), &filter, &page).await?;
         Ok(Json(PageView::of(found, |authorization| self.view(authorization))))
     }

@@ -39,10 +39,10 @@ pub struct AuthorizationFilter {
 /// How far an authorization got, as it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Waiting, with a link that is good at this instant.
-    Pending(Instant),
-    /// Waiting in vain: the link had ended at this instant.
-    Expired(Instant),
+    /// Waiting, with a link that is still good.
+    Pending,
+    /// Waiting in vain: the link has ended.
+    Expired,
     /// The authorizer is stored.
     Finished,
     /// The account belongs to another tenant.
@@ -55,6 +55,7 @@ impl AuthorizationFilter {
     fn applied(
         &self,
         rows: sea_orm::Select<authorizations::Entity>,
+        now: Instant,
     ) -> sea_orm::Select<authorizations::Entity> {
         let Self { reference, progress } = self;
         let rows = match reference {
@@ -64,8 +65,8 @@ impl AuthorizationFilter {
         let Some(progress) = progress else { return rows };
         let rows = rows.filter(Column::State.eq(progress.state()));
         match progress {
-            Progress::Pending(at) => rows.filter(Column::ExpiresAt.gt(at.timestamp_millis())),
-            Progress::Expired(at) => rows.filter(Column::ExpiresAt.lte(at.timestamp_millis())),
+            Progress::Pending => rows.filter(Column::ExpiresAt.gt(now.timestamp_millis())),
+            Progress::Expired => rows.filter(Column::ExpiresAt.lte(now.timestamp_millis())),
             Progress::Finished | Progress::OwnedElsewhere | Progress::Refused => rows,
         }
     }
@@ -75,7 +76,7 @@ impl Progress {
     /// The state that the rows have.
     fn state(self) -> &'static str {
         match self {
-            Self::Pending(_) | Self::Expired(_) => "pending",
+            Self::Pending | Self::Expired => "pending",
             Self::Finished => "finished",
             Self::OwnedElsewhere => "owned_elsewhere",
             Self::Refused => "refused",
@@ -98,19 +99,20 @@ impl<A> AuthorizationRepo<'_, A> {
         record(&self.at, row.ok_or_else(|| Error::not_found("authorization", id))?)
     }
 
-    /// The tenant's authorizations that the filter lets through, the oldest first.
+    /// The tenant's authorizations that the filter lets through at `now`, the oldest first: whether a
+    /// link has ended depends on the present.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
     pub async fn list(
         &self,
         scope: &TenantScope,
-        filter: &AuthorizationFilter,
+        (filter, now): (&AuthorizationFilter, Instant),
         request: &PageRequest,
     ) -> Result<Page<Authorization>> {
         let rows =
             authorizations::Entity::find().filter(Column::TenantId.eq(scope.tenant_id().as_str()));
-        let rows = filter.applied(rows);
+        let rows = filter.applied(rows, now);
         let rows = page(rows, Column::Id, request).all(&self.at.conn).await;
         let rows = rows.map_err(self.at.failed("list authorizations"))?;
         let records = rows.into_iter().map(|row| record(&self.at, row)).collect::<Result<_>>()?;

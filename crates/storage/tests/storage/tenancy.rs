@@ -1,13 +1,14 @@
 //! Tenants apart, identifiers apart, pages by cursor.
 
 use lingpai_model::{
+    authorization::{Authorization, AuthorizationState},
     clock::Entropy,
     event::{Event, EventKind},
     id::{ApiKeyId, AuthorizationId, TenantId},
     page::PageRequest,
 };
 use lingpai_storage::{
-    AuthorizerFilter, Error,
+    AuthorizationFilter, AuthorizerFilter, Error, Progress,
     testing::{kept_events, on_each_database, on_each_test_db},
 };
 use sea_orm::ConnectionTrait as _;
@@ -29,13 +30,14 @@ async fn another_tenants_things_are_as_if_they_were_not_there() {
 
         let all = PageRequest::first();
         let everything = AuthorizerFilter::default();
+        let unfiltered = AuthorizationFilter::default();
         assert_eq!(
             db.authorizers().get(&scope(&owner), &authorizer.appid).await.unwrap(),
             authorizer
         );
         assert_eq!(
             db.authorizations()
-                .list(&scope(&owner), &Default::default(), &all)
+                .list(&scope(&owner), (&unfiltered, at(0)), &all)
                 .await
                 .unwrap()
                 .items
@@ -60,12 +62,52 @@ async fn another_tenants_things_are_as_if_they_were_not_there() {
         assert!(db.authorizers().list(&other, &everything, &all).await.unwrap().items.is_empty());
         assert!(
             db.authorizations()
-                .list(&other, &Default::default(), &all)
+                .list(&other, (&unfiltered, at(0)), &all)
                 .await
                 .unwrap()
                 .items
                 .is_empty()
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn authorizations_are_found_by_progress_and_reference() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let component = world.stored_component(&db, "wxC").await;
+        let owner = world.stored_tenant(&db).await;
+        let waiting = world.authorization(&component, &owner);
+        let other = Authorization {
+            reference: Some("ORDER 7\0".to_owned()),
+            state: AuthorizationState::Refused { errcode: 61028, at: at(5) },
+            ..world.authorization(&component, &owner)
+        };
+        let tx = db.begin().await.unwrap();
+        tx.authorizations().insert(&scope(&owner), &waiting).await.unwrap();
+        tx.authorizations().insert(&scope(&owner), &other).await.unwrap();
+        tx.commit().await.unwrap();
+
+        let found = async |progress, reference: Option<&String>, now| {
+            let filter = AuthorizationFilter { progress, reference: reference.cloned() };
+            let (scope, page) = (scope(&owner), PageRequest::first());
+            let found = db.authorizations().list(&scope, (&filter, now), &page).await.unwrap();
+            found.items.into_iter().map(|one| one.id).collect::<Vec<_>>()
+        };
+        let end = waiting.expires_at;
+        let before = end - chrono::Duration::milliseconds(1);
+        let (one, two) = (vec![waiting.id.clone()], vec![other.id.clone()]);
+        assert_eq!(found(Some(Progress::Pending), None, before).await, one);
+        assert_eq!(found(Some(Progress::Pending), None, end).await, []);
+        assert_eq!(found(Some(Progress::Expired), None, before).await, []);
+        assert_eq!(found(Some(Progress::Expired), None, end).await, one);
+        assert_eq!(found(Some(Progress::Refused), None, before).await, two);
+        for progress in [Progress::Finished, Progress::OwnedElsewhere] {
+            assert_eq!(found(Some(progress), None, before).await, [], "{progress:?}");
+        }
+        assert_eq!(found(None, waiting.reference.as_ref(), before).await, one);
+        assert_eq!(found(None, other.reference.as_ref(), before).await, two, "case counts");
     })
     .await;
 }
