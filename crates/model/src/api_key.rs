@@ -23,8 +23,10 @@ pub enum Scope {
     WechatCall,
     /// Read events and deliveries.
     EventRead,
-    /// Change endpoints.
+    /// Change endpoints and what accounts answer by themselves, and replay deliveries.
     EndpointWrite,
+    /// Erase what is kept of fans.
+    EventErase,
     /// Read the tenant's own figures.
     UsageRead,
     /// Read the tenant's own audit trail.
@@ -37,13 +39,14 @@ pub enum Scope {
 
 impl Scope {
     /// All scopes: what a key gets when none are named.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AuthorizerRead,
         Self::AuthorizerWrite,
         Self::TokenRead,
         Self::WechatCall,
         Self::EventRead,
         Self::EndpointWrite,
+        Self::EventErase,
         Self::UsageRead,
         Self::AuditRead,
         Self::FileWrite,
@@ -60,6 +63,7 @@ impl Scope {
             Self::WechatCall => "wechat:call",
             Self::EventRead => "event:read",
             Self::EndpointWrite => "endpoint:write",
+            Self::EventErase => "event:erase",
             Self::UsageRead => "usage:read",
             Self::AuditRead => "audit:read",
             Self::FileWrite => "file:write",

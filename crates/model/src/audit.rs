@@ -99,13 +99,37 @@ pub enum Action {
     FileRemoved,
     /// WeChat was to count an account's calls anew.
     QuotaClearAsked,
+    /// An endpoint was created.
+    EndpointCreated,
+    /// An endpoint was changed, paused or resumed.
+    EndpointChanged,
+    /// An endpoint got a new secret.
+    EndpointSecretRotated,
+    /// An endpoint was removed.
+    EndpointRemoved,
+    /// A test event was sent to an endpoint.
+    EndpointTested,
+    /// Events were to be delivered again.
+    DeliveriesReplayed,
+    /// What an account answers by itself was changed.
+    AutoRepliesChanged,
+    /// What is kept of one fan was erased.
+    FanErased,
+    /// What is kept of one account's fans was erased.
+    AuthorizerErased,
+    /// A push in quarantine was looked at.
+    QuarantineRead,
+    /// A push was let out of quarantine.
+    QuarantineReleased,
+    /// The whole-network publish test was rehearsed.
+    RehearsalAsked,
     /// What only a newer program knows, in its word for it: its entries stay when it is taken back.
     Other(Box<str>),
 }
 
 impl Action {
     /// All actions that this program knows.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 37] = [
         Self::TenantCreated,
         Self::TenantChanged,
         Self::ApiKeyCreated,
@@ -131,6 +155,18 @@ impl Action {
         Self::FileUploaded,
         Self::FileRemoved,
         Self::QuotaClearAsked,
+        Self::EndpointCreated,
+        Self::EndpointChanged,
+        Self::EndpointSecretRotated,
+        Self::EndpointRemoved,
+        Self::EndpointTested,
+        Self::DeliveriesReplayed,
+        Self::AutoRepliesChanged,
+        Self::FanErased,
+        Self::AuthorizerErased,
+        Self::QuarantineRead,
+        Self::QuarantineReleased,
+        Self::RehearsalAsked,
     ];
 
     /// As the API and the database write it.
@@ -162,6 +198,18 @@ impl Action {
             Self::FileUploaded => "file.uploaded",
             Self::FileRemoved => "file.removed",
             Self::QuotaClearAsked => "quota.clear_asked",
+            Self::EndpointCreated => "endpoint.created",
+            Self::EndpointChanged => "endpoint.changed",
+            Self::EndpointSecretRotated => "endpoint.secret_rotated",
+            Self::EndpointRemoved => "endpoint.removed",
+            Self::EndpointTested => "endpoint.tested",
+            Self::DeliveriesReplayed => "deliveries.replayed",
+            Self::AutoRepliesChanged => "auto_replies.changed",
+            Self::FanErased => "fan.erased",
+            Self::AuthorizerErased => "authorizer.events_erased",
+            Self::QuarantineRead => "quarantine.read",
+            Self::QuarantineReleased => "quarantine.released",
+            Self::RehearsalAsked => "component.rehearsal_asked",
             Self::Other(text) => text,
         }
     }

@@ -24,6 +24,8 @@ pub struct Component {
     /// When the present key took the place of the one before; `None` if none was before it, or it was
     /// changed by a release that did not note it.
     pub encoding_aes_key_changed_at: Option<Instant>,
+    /// Whether WeChat's whole-network publish test (全网发布检测) is answered for it now.
+    pub answers_publish_test: bool,
     /// When it was registered here.
     pub created_at: Instant,
     /// When it was last changed here.

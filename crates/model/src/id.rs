@@ -74,11 +74,34 @@ ids! {
     WebTokenId = "wot_";
     /// An entry of the audit trail.
     AuditId = "aud_";
+    /// An endpoint: where a tenant wants its events.
+    EndpointId = "end_";
+    /// A delivery: one event on its way to one endpoint.
+    DeliveryId = "dlv_";
+    /// A reply that came too late to be WeChat's answer, and goes to the fan as a message.
+    LateReplyId = "lrp_";
+    /// A listener: a program of a tenant that follows its events as they come.
+    ListenerId = "lsn_";
+    /// What became of one step of the whole-network publish test.
+    PublishCheckId = "pck_";
+}
+
+impl EventId {
+    /// The first id that an event of this instant can have: those of before sort before it.
+    #[must_use]
+    pub fn first_of(at: Instant) -> Self {
+        Self(format!("{}{}", Self::PREFIX, Ulid::from_parts(millis(at), 0)))
+    }
 }
 
 fn new_ulid(at: Instant, entropy: &Entropy) -> String {
-    let millis = u64::try_from(at.timestamp_millis()).unwrap_or_default();
-    Ulid::from_parts(millis, u128::from_be_bytes(entropy.bytes())).to_string()
+    Ulid::from_parts(millis(at), u128::from_be_bytes(entropy.bytes())).to_string()
+}
+
+/// The time in an id. It ends in the year 10889: what is later would begin anew.
+fn millis(at: Instant) -> u64 {
+    const LAST: u64 = (1 << 48) - 1;
+    u64::try_from(at.timestamp_millis()).unwrap_or_default().min(LAST)
 }
 
 fn is_prefixed_ulid(prefix: &str, text: &str) -> bool {
@@ -98,6 +121,28 @@ mod tests {
         assert!(early < late);
         assert!(late.as_str().len() <= 32);
         assert_eq!(TenantId::parse(late.as_str()), Ok(late));
+    }
+
+    #[test]
+    fn ids_of_an_instant_lie_between_its_first_and_the_next_ones() {
+        let entropy = Entropy::seeded(1);
+        // The last of them is in the year 10889.
+        for millis in [0, 1_700_000_000_123, (1 << 48) - 2] {
+            let at = Instant::from_timestamp_millis(millis).unwrap();
+            let (first, id) = (EventId::first_of(at), EventId::new(at, &entropy));
+            let next = EventId::first_of(at + chrono::TimeDelta::milliseconds(1));
+            assert!(first < id && id < next, "{first} {id} {next}");
+            assert_eq!(EventId::parse(first.as_str()), Ok(first));
+        }
+    }
+
+    #[test]
+    fn the_times_that_no_id_can_hold_are_before_and_behind_all_ids() {
+        let present = EventId::new(chrono::DateTime::UNIX_EPOCH, &Entropy::seeded(1));
+        assert!(EventId::first_of(Instant::MIN_UTC) <= present);
+        assert!(EventId::first_of(Instant::MAX_UTC) > present);
+        let last = EventId::new(Instant::MAX_UTC, &Entropy::seeded(1));
+        assert!(last > present && EventId::parse(last.as_str()).is_ok());
     }
 
     #[test]

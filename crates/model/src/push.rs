@@ -2,7 +2,9 @@
 
 use crate::{
     Appid, Instant, Secret,
+    delivery::NewDelivery,
     digest::Digest,
+    event::Event,
     id::{AuthorizerId, ComponentId, PushId},
 };
 
@@ -100,29 +102,25 @@ pub struct Push {
     pub received_at: Instant,
 }
 
-/// A verified, decrypted push of a message or event on its way into the database.
+/// A verified, decrypted message or event of an account on its way into the database, together with
+/// the deliveries that it causes.
 #[derive(Debug, Clone)]
 pub struct NewMessage {
-    /// Its id.
-    pub id: PushId,
+    /// What is told: its content is the decrypted message, byte for byte.
+    pub event: Event,
     /// The account it was sent to.
     pub authorizer_id: AuthorizerId,
     /// Recognises WeChat's repetition of the same message.
     pub dedupe: Digest,
-    /// The decrypted message, byte for byte.
-    pub payload: Secret<Vec<u8>>,
-    /// Whether it could be read; one that could not is kept raw until somebody looked.
-    pub is_readable: bool,
-    /// `CreateTime` inside the message; when it was received if it has none.
-    pub issued_at: Instant,
-    /// When it reached us.
-    pub received_at: Instant,
+    /// Where it goes, one for each endpoint that wants it.
+    pub deliveries: Vec<NewDelivery>,
 }
 
-impl NewMessage {
-    /// How far it got.
-    #[must_use]
-    pub fn state(&self) -> PushState {
-        if self.is_readable { PushState::Kept } else { PushState::Quarantined }
-    }
+/// Whether something that was recorded was new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It was.
+    New,
+    /// It had been recorded before: WeChat repeats itself.
+    Repeated,
 }

@@ -8,6 +8,7 @@ pub mod account;
 pub mod authorizer;
 pub mod component;
 mod field;
+pub mod message;
 pub mod oauth;
 pub mod quota;
 

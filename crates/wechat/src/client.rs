@@ -10,6 +10,7 @@ mod authorizer;
 mod component;
 mod error;
 mod forward;
+mod message;
 mod oauth;
 mod quota;
 

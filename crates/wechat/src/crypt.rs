@@ -200,6 +200,20 @@ impl Sealed {
         xml.push_str("</Nonce></xml>");
         xml
     }
+
+    /// The outbound envelope for an account that chose JSON: `TimeStamp` is a number there.
+    ///
+    /// Source: WeChat docs, "Message push" (消息推送) of mini programs, the JSON example.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let json = serde_json::json!({
+            "Encrypt": self.encrypt,
+            "MsgSignature": self.msg_signature,
+            "TimeStamp": self.timestamp,
+            "Nonce": self.nonce,
+        });
+        json.to_string()
+    }
 }
 
 /// The inbound envelope of the authorization-event URL.
@@ -212,6 +226,12 @@ pub fn envelope_to_component(component_appid: &str, encrypt: &str) -> String {
 #[must_use]
 pub fn envelope_to_account(user_name: &str, encrypt: &str) -> String {
     inbound_envelope("ToUserName", user_name, encrypt)
+}
+
+/// The inbound envelope for an account that chose JSON.
+#[must_use]
+pub fn json_envelope_to_account(user_name: &str, encrypt: &str) -> String {
+    serde_json::json!({ "ToUserName": user_name, "Encrypt": encrypt }).to_string()
 }
 
 fn inbound_envelope(element: &str, addressee: &str, encrypt: &str) -> String {

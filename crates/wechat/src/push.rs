@@ -7,9 +7,12 @@ pub mod component;
 mod envelope;
 mod field;
 pub mod message;
+pub mod publish_test;
 mod query;
+pub mod reply;
+mod tree;
 
-pub use envelope::{Addressee, Envelope};
+pub use envelope::{Addressee, Envelope, SealedReply};
 pub use query::{PushQuery, UrlCheckQuery};
 
 use crate::xml::XmlError;

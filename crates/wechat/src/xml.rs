@@ -128,6 +128,11 @@ impl<'a> Node<'a> {
         self.child(name).map(|child| child.text.trim()).filter(|text| !text.is_empty())
     }
 
+    /// All children of this name, in order; case counts.
+    pub(crate) fn children_named<'n>(&'n self, name: &'n str) -> impl Iterator<Item = &'n Self> {
+        self.children.iter().filter(move |child| child.name == name)
+    }
+
     /// The same element, freed from the document.
     #[must_use]
     pub fn into_owned(self) -> Node<'static> {
@@ -136,6 +141,11 @@ impl<'a> Node<'a> {
             text: Cow::Owned(self.text.into_owned()),
             children: self.children.into_iter().map(Node::into_owned).collect(),
         }
+    }
+
+    /// An element that was not read from XML.
+    pub(crate) fn made(name: String, text: Cow<'a, str>, children: Vec<Self>) -> Self {
+        Self { name, text, children }
     }
 
     fn append(&mut self, piece: Cow<'a, str>) {

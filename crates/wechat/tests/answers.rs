@@ -11,6 +11,7 @@ use lingpai_wechat::{
             AuthorizerList, ListedAuthorizer, RefreshedToken,
         },
         component::{ComponentAccessToken, PreAuthCode, PushTicketStarted},
+        message::MessageSent,
         oauth::{WEB_REFRESH_TOKEN_LIFETIME, WebAccessToken, WebToken},
         quota::{QuotaCleared, QuotaFigures, RateFigures},
         read_answer,
@@ -78,6 +79,15 @@ fn a_quota_is_read() {
     }
     assert_eq!(sample("clear_quota"), Ok(QuotaCleared));
     assert!(read::<QuotaCleared>("{}").is_err());
+}
+
+#[test]
+fn a_sent_message_is_told_by_its_errcode() {
+    assert_eq!(sample("message_custom_send"), Ok(MessageSent));
+    assert!(read::<MessageSent>("{}").is_err());
+    let refused =
+        read::<MessageSent>(r#"{"errcode":45047,"errmsg":"out of response count limit"}"#);
+    assert!(matches!(refused, Err(AnswerError::Rejected { errcode: Errcode(45047), .. })));
 }
 
 #[test]

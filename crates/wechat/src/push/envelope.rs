@@ -1,8 +1,9 @@
-//! The outer envelope of a push: whom it is for, and the ciphertext.
+//! The outer envelopes: of a push, whom it is for and the ciphertext; of a reply, the ciphertext and
+//! what it is signed with.
 
 use serde::Deserialize;
 
-use super::PushError;
+use super::{PushError, PushQuery, field::Fields, tree};
 use crate::{
     json,
     xml::{MAX_BYTES, Node, XmlError},
@@ -65,5 +66,39 @@ impl Envelope {
             return Err(PushError::Missing("Encrypt"));
         }
         Ok(Self { to: wire.to_user_name.map(Addressee::Account), encrypt: wire.encrypt })
+    }
+}
+
+/// The envelope of an encrypted reply, before anything is verified: what goes to
+/// [`crate::crypt::Crypt::open`].
+///
+/// Source: WeChat docs, "Message encryption" (消息加解密): `Encrypt`, `MsgSignature`, `TimeStamp` and
+/// `Nonce`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedReply {
+    /// What the reply is signed with, in the place of a push's query.
+    pub query: PushQuery,
+    /// The ciphertext in base64, without surrounding blanks.
+    pub encrypt: String,
+}
+
+impl SealedReply {
+    /// Reads XML, or the JSON of an account that chose it.
+    ///
+    /// # Errors
+    /// [`PushError::Xml`] and [`PushError::Json`] when the body breaks a bound or is no document,
+    /// [`PushError::Missing`] when one of the four elements is missing, [`PushError::Query`] when a
+    /// value is outside of its alphabet.
+    pub fn parse(body: &[u8]) -> Result<Self, PushError> {
+        let root = tree::parse(body)?;
+        let fields = Fields(&root);
+        Ok(Self {
+            query: PushQuery::from_reply(
+                fields.needed("TimeStamp")?,
+                fields.needed("Nonce")?,
+                fields.needed("MsgSignature")?,
+            )?,
+            encrypt: fields.needed("Encrypt")?.to_owned(),
+        })
     }
 }

@@ -16,6 +16,11 @@ impl<'n, 'a> Fields<'n, 'a> {
         self.0.child_text(name).map(str::to_owned)
     }
 
+    /// The text as it stands, blanks included; `None` when there is none at all.
+    pub(super) fn exact(self, name: &str) -> Option<String> {
+        self.0.child(name).map(|child| child.text().to_owned()).filter(|text| !text.is_empty())
+    }
+
     pub(super) fn secret(self, name: &str) -> Option<Secret<String>> {
         self.0.child_text(name).map(Secret::from)
     }
@@ -33,6 +38,11 @@ impl<'n, 'a> Fields<'n, 'a> {
 
     pub(super) fn inside(self, name: &str) -> Option<Fields<'n, 'a>> {
         self.0.child(name).map(Fields)
+    }
+
+    /// Everything of this name, in order.
+    pub(super) fn each<T>(self, name: &'n str, read: impl Fn(Fields<'n, 'a>) -> T) -> Vec<T> {
+        self.0.children_named(name).map(|child| read(Fields(child))).collect()
     }
 
     /// The entries of `list`.

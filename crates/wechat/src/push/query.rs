@@ -42,6 +42,19 @@ impl PushQuery {
             msg_signature: pairs.signature("msg_signature")?,
         })
     }
+
+    /// The same from the elements of a reply.
+    pub(super) fn from_reply(
+        timestamp: &str,
+        nonce: &str,
+        msg_signature: &str,
+    ) -> Result<Self, PushError> {
+        Ok(Self {
+            timestamp: checked_timestamp(timestamp)?,
+            nonce: checked_nonce(nonce)?,
+            msg_signature: checked_signature(msg_signature)?,
+        })
+    }
 }
 
 /// The query of a URL check (GET): WeChat asks whether somebody who knows the push token lives here.
@@ -109,27 +122,36 @@ impl<'a> Pairs<'a> {
     }
 
     fn timestamp(&self) -> Result<String, PushError> {
-        let text = self.get("timestamp")?;
-        let fits = (1..=MAX_TIMESTAMP_DIGITS).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_digit());
-        if fits { Ok(text.to_owned()) } else { Err(PushError::Query("timestamp is no number")) }
+        checked_timestamp(self.get("timestamp")?)
     }
 
     fn nonce(&self) -> Result<String, PushError> {
-        let text = self.get("nonce")?;
-        if is_graphic(text, MAX_NONCE_BYTES) {
-            Ok(text.to_owned())
-        } else {
-            Err(PushError::Query("nonce is not plain text of at most 64 bytes"))
-        }
+        checked_nonce(self.get("nonce")?)
     }
 
     fn signature(&self, name: &'static str) -> Result<String, PushError> {
-        let text = self.get(name)?;
-        let fits = text.len() == SIGNATURE_DIGITS
-            && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if fits { Ok(text.to_owned()) } else { Err(PushError::Query("a signature is malformed")) }
+        checked_signature(self.get(name)?)
     }
+}
+
+fn checked_timestamp(text: &str) -> Result<String, PushError> {
+    let fits = (1..=MAX_TIMESTAMP_DIGITS).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_digit());
+    if fits { Ok(text.to_owned()) } else { Err(PushError::Query("timestamp is no number")) }
+}
+
+fn checked_nonce(text: &str) -> Result<String, PushError> {
+    if is_graphic(text, MAX_NONCE_BYTES) {
+        Ok(text.to_owned())
+    } else {
+        Err(PushError::Query("nonce is not plain text of at most 64 bytes"))
+    }
+}
+
+fn checked_signature(text: &str) -> Result<String, PushError> {
+    let fits = text.len() == SIGNATURE_DIGITS
+        && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if fits { Ok(text.to_owned()) } else { Err(PushError::Query("a signature is malformed")) }
 }
 
 fn is_graphic(text: &str, max_bytes: usize) -> bool {

@@ -6,6 +6,7 @@ use lingpai_wechat::{
     client::{Client, ClientConfig, ClientError},
     errcode::Errcode,
     id::Appid,
+    push::reply::Reply,
     secret::Secret,
 };
 use serde_json::json as value;
@@ -237,6 +238,26 @@ async fn calls_about_quotas_send_what_is_documented() {
     let sent = peer.next().await;
     assert_eq!(sent.target, "/cgi-bin/clear_quota?access_token=a%2Bb");
     assert_eq!(sent.json(), value!({"appid": "wx1f0e2d3c4b5a6978"}));
+}
+
+#[tokio::test]
+async fn a_message_of_customer_service_goes_out_unescaped() {
+    let mut peer = Peer::answering(json(r#"{"errcode":0,"errmsg":"ok"}"#)).await;
+    let (client, token) = (peer.client(), Secret::from("a+b"));
+    let reply = Reply::Text { content: "你好 🌸".to_owned() };
+    let message = reply.to_customer_message("oFan").expect("a text can be sent late");
+    client.send_custom_message(&token, &message).await.expect("it is sent");
+    let sent = peer.next().await;
+    assert_eq!(sent.target, "/cgi-bin/message/custom/send?access_token=a%2Bb");
+    let body = r#"{"msgtype":"text","text":{"content":"你好 🌸"},"touser":"oFan"}"#;
+    assert_eq!(sent.json(), value!(message));
+    assert!(sent.body.ends_with(body.as_bytes()), "no escapes: the fan would be shown them");
+
+    let refused = json(r#"{"errcode":45015,"errmsg":"response out of time limit"}"#);
+    let client = Peer::answering(refused).await.client();
+    let outcome = client.send_custom_message(&token, &message).await;
+    let refusal = outcome.expect_err("WeChat refuses");
+    assert_eq!(refusal.errcode(), Some(Errcode(45015)));
 }
 
 #[tokio::test]
