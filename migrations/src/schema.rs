@@ -9,7 +9,8 @@ use sea_orm_migration::{
     SchemaManager,
     sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement},
     sea_query::{
-        ColumnDef, ForeignKey, ForeignKeyCreateStatement, Index, Table, TableCreateStatement,
+        ColumnDef, ConditionalStatement as _, Expr, ExprTrait as _, ForeignKey,
+        ForeignKeyCreateStatement, Index, IndexCreateStatement, Table, TableCreateStatement,
     },
 };
 
@@ -105,6 +106,11 @@ impl<'a> Schema<'a> {
         ColumnDef::new(name).big_integer().take()
     }
 
+    /// Yes or no, and no unless it is said.
+    pub(crate) fn flag(&self, name: &'static str) -> ColumnDef {
+        ColumnDef::new(name).boolean().not_null().default(false).take()
+    }
+
     /// Creates `table`.
     pub(crate) async fn create(&self, table: TableCreateStatement) -> Result<(), DbErr> {
         self.manager.create_table(table).await
@@ -116,7 +122,22 @@ impl<'a> Schema<'a> {
         table: &'static str,
         columns: &[&'static str],
     ) -> Result<(), DbErr> {
-        self.create_index("idx", table, columns).await
+        self.create_index(table, Index::create(), ("idx", columns)).await
+    }
+
+    /// Creates an index that finds only rows which have something in `present`, unless it is there
+    /// already. The other rows do not pay for it, but on MySQL and MariaDB, which index every row.
+    pub(crate) async fn sparse_index(
+        &self,
+        table: &'static str,
+        columns: &[&'static str],
+        present: &'static str,
+    ) -> Result<(), DbErr> {
+        let mut index = Index::create();
+        if self.backend != DbBackend::MySql {
+            index.and_where(Expr::col(present).is_not_null());
+        }
+        self.create_index(table, index, ("idx", columns)).await
     }
 
     /// Drops an index that finds rows, if it is there.
@@ -125,7 +146,19 @@ impl<'a> Schema<'a> {
         table: &'static str,
         columns: &[&'static str],
     ) -> Result<(), DbErr> {
-        let name = index_name("idx", table, columns);
+        self.drop_index_named(table, index_name("idx", table, columns)).await
+    }
+
+    /// Drops an index that admits each combination once, if it is there.
+    pub(crate) async fn drop_unique(
+        &self,
+        table: &'static str,
+        columns: &[&'static str],
+    ) -> Result<(), DbErr> {
+        self.drop_index_named(table, index_name("uq", table, columns)).await
+    }
+
+    async fn drop_index_named(&self, table: &'static str, name: String) -> Result<(), DbErr> {
         if !self.manager.has_index(table, &name).await? {
             return Ok(());
         }
@@ -138,27 +171,50 @@ impl<'a> Schema<'a> {
         table: &'static str,
         columns: &[&'static str],
     ) -> Result<(), DbErr> {
-        self.create_index("uq", table, columns).await
+        self.create_index(table, Index::create().unique().take(), ("uq", columns)).await
     }
 
     async fn create_index(
         &self,
-        kind: &'static str,
         table: &'static str,
-        columns: &[&'static str],
+        mut index: IndexCreateStatement,
+        (kind, columns): (&'static str, &[&'static str]),
     ) -> Result<(), DbErr> {
         let name = index_name(kind, table, columns);
         if self.manager.has_index(table, &name).await? {
             return Ok(());
         }
-        let mut index = Index::create().name(name).table(table).take();
+        index.name(name).table(table);
         for column in columns {
             index.col(*column);
         }
-        if kind == "uq" {
-            index.unique();
-        }
         self.manager.create_index(index).await
+    }
+
+    /// Changes how long the text in a required column of [`Schema::exact`] may be.
+    pub(crate) async fn resize(
+        &self,
+        table: &'static str,
+        column: &'static str,
+        length: u32,
+    ) -> Result<(), DbErr> {
+        match self.backend {
+            // It does not look at lengths.
+            DbBackend::Sqlite => Ok(()),
+            // sea-query has no words for the collation, which would go back to the default.
+            DbBackend::Postgres => {
+                let sql = format!(
+                    "ALTER TABLE {table} ALTER COLUMN {column} TYPE VARCHAR({length}) COLLATE \"C\""
+                );
+                self.manager.get_connection().execute_unprepared(&sql).await.map(drop)
+            }
+            _ => {
+                let column = self.exact(column, length).required();
+                self.manager
+                    .alter_table(Table::alter().table(table).modify_column(column).take())
+                    .await
+            }
+        }
     }
 
     /// Adds a column to a table that is in use, unless it is there already. One that is required

@@ -3,30 +3,31 @@
 //! A commit waits for the disk, so one commit for sixty-four pushes is worth up to twenty times the
 //! throughput of sixty-four commits, at the same safety. One task takes whatever waits, up to
 //! [`BATCH`], writes it in one transaction and answers every caller. It never waits for more to
-//! come: alone, an arrival is committed at once.
+//! come: alone, an arrival is committed at once. On a server two batches are under way at a time: while
+//! one waits for the disk, the next is written. SQLite has one writer, and one batch.
 //!
 //! If a batch is refused, its items are tried one by one, so that a broken one harms nobody else.
 //! Repetition folds, so trying again is safe even if the batch was committed after all. An item
 //! that was alone is tried again as well: another instance may have recorded the same one between
 //! our look and our insert, and then the second look finds it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use lingpai_model::{
     component::Ticket,
-    push::{NewMessage, NewPush},
+    push::{NewPush, Recorded},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     db::{Handle, Store},
-    entity::{component_tickets, message_pushes, pushes},
+    entity::{component_tickets, pushes, quarantined_messages},
     error::{Error, Result, cause, lost},
-    repo,
+    repo::{self, events::MessageRows},
     seal::KeyRing,
 };
 
@@ -34,6 +35,8 @@ use crate::{
 const BATCH: usize = 64;
 /// A batch that has grown this large takes no more: servers bound the size of a statement.
 const BATCH_BYTES: usize = 1024 * 1024;
+/// How many batches are under way at a time where several transactions may write.
+const SIDE_BY_SIDE: usize = 2;
 /// How long a commit may take. A server that is silent for longer must not hold up those behind it.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The most arrivals that wait for the commit before theirs; further callers wait to get in.
@@ -46,8 +49,6 @@ pub enum Arrival {
     Ticket(Ticket),
     /// Any other push to a component.
     Push(NewPush),
-    /// A message or event of an account.
-    Message(NewMessage),
 }
 
 /// An arrival as a row, sealed by its caller so that sealing is not done in line.
@@ -55,7 +56,8 @@ pub enum Arrival {
 pub(crate) enum Row {
     Ticket(component_tickets::Model),
     Push(pushes::Model),
-    Message(message_pushes::Model),
+    Message(MessageRows),
+    Quarantined(quarantined_messages::Model),
 }
 
 impl Arrival {
@@ -63,7 +65,6 @@ impl Arrival {
         match self {
             Self::Ticket(ticket) => Row::Ticket(repo::tickets::row(keys, ticket)),
             Self::Push(push) => Row::Push(repo::pushes::row(keys, push)),
-            Self::Message(message) => Row::Message(repo::message_pushes::row(keys, message)),
         }
     }
 }
@@ -74,15 +75,27 @@ impl Row {
         match self {
             Self::Ticket(ticket) => ticket.value_sealed.len(),
             Self::Push(push) => push.payload_sealed.len(),
-            Self::Message(message) => message.payload_sealed.len(),
+            Self::Message(message) => message.event.payload_sealed.as_ref().map_or(0, Vec::len),
+            Self::Quarantined(message) => message.payload_sealed.len(),
+        }
+    }
+
+    /// The id of the event that it makes, if it makes one.
+    fn event_id(&self) -> Option<String> {
+        match self {
+            Self::Ticket(_) | Self::Push(_) | Self::Quarantined(_) => None,
+            Self::Message(message) => Some(message.event.id.clone()),
         }
     }
 }
 
 struct Waiting {
     row: Row,
-    answer: oneshot::Sender<Result<()>>,
+    answer: oneshot::Sender<Result<Recorded>>,
 }
+
+/// The ids of the events in a batch that were new.
+type News = Arc<HashSet<String>>;
 
 /// The way to the task that commits.
 pub(crate) struct Arrivals {
@@ -95,7 +108,9 @@ impl Arrivals {
     pub(crate) fn start(store: Store, background: &TaskTracker) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let stop = CancellationToken::new();
-        let committer = Committer { store, background: background.clone() };
+        let lanes = if store.writes_side_by_side() { SIDE_BY_SIDE } else { 1 };
+        let lanes = Arc::new(Semaphore::new(lanes));
+        let committer = Committer { store, background: background.clone(), lanes };
         background.spawn(committer.run(waiting, stop.clone()));
         Self { queue, stop }
     }
@@ -105,8 +120,8 @@ impl Arrivals {
         self.stop.cancel();
     }
 
-    /// Returns once `row` is committed.
-    pub(crate) async fn record(&self, row: Row) -> Result<()> {
+    /// Returns once `row` is committed, and says of a message whether it was new.
+    pub(crate) async fn record(&self, row: Row) -> Result<Recorded> {
         let (answer, answered) = oneshot::channel();
         let closed = |source| Error::Unavailable { what: "record an arrival", source };
         let sent = self.queue.send(Waiting { row, answer }).await;
@@ -120,22 +135,30 @@ impl Arrivals {
 #[error("the database is being closed")]
 struct Closing;
 
-/// The one task that commits.
+/// The one task that gathers batches, and what commits them.
+#[derive(Clone)]
 struct Committer {
     store: Store,
     background: TaskTracker,
+    /// Who may be committing.
+    lanes: Arc<Semaphore>,
 }
 
 impl Committer {
     async fn run(self, mut waiting: mpsc::Receiver<Waiting>, stop: CancellationToken) {
-        loop {
+        // Before anything is taken from the queue: what comes meanwhile joins the batch.
+        while let Ok(lane) = Arc::clone(&self.lanes).acquire_owned().await {
             let first = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 first = waiting.recv() => first,
             };
             let Some(first) = first else { return };
-            self.commit_and_answer(gather(first, &mut waiting)).await;
+            let (committer, batch) = (self.clone(), gather(first, &mut waiting));
+            self.background.spawn(async move {
+                committer.commit_and_answer(batch).await;
+                drop(lane);
+            });
         }
         waiting.close();
         while let Some(first) = waiting.recv().await {
@@ -149,7 +172,12 @@ impl Committer {
         let together = self.commit(rows.clone()).await;
         let refused = matches!(&together, Err(error) if !error.is_transient());
         for (row, answer) in rows.into_iter().zip(answers) {
-            let outcome = if refused { self.commit(vec![row]).await } else { together.clone() };
+            let event = row.event_id();
+            let news = if refused { self.commit(vec![row]).await } else { together.clone() };
+            let outcome = news.map(|news| match event {
+                Some(id) if !news.contains(&id) => Recorded::Repeated,
+                Some(_) | None => Recorded::New,
+            });
             // A caller that is gone does not want to know; its row is committed all the same.
             drop(answer.send(outcome));
         }
@@ -157,7 +185,7 @@ impl Committer {
 
     /// Commits `rows` within [`PATIENCE`]. What takes longer goes on by itself, since a connection
     /// must not go back to its pool in the middle; whether it succeeds nobody will know.
-    async fn commit(&self, rows: Vec<Row>) -> Result<()> {
+    async fn commit(&self, rows: Vec<Row>) -> Result<News> {
         let store = self.store.clone();
         let task = self.background.spawn(async move { commit(&store, rows).await });
         match timeout(PATIENCE, task).await {
@@ -183,16 +211,19 @@ fn gather(first: Waiting, waiting: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting>
 }
 
 /// Writes `rows` in one transaction.
-async fn commit(store: &Store, rows: Vec<Row>) -> Result<()> {
-    let (mut tickets, mut pushes, mut messages) = (Vec::new(), Vec::new(), Vec::new());
+async fn commit(store: &Store, rows: Vec<Row>) -> Result<News> {
+    let (mut tickets, mut pushes) = (Vec::new(), Vec::new());
+    let (mut messages, mut quarantined) = (Vec::new(), Vec::new());
     for row in rows {
         match row {
             Row::Ticket(ticket) => tickets.push(ticket),
             Row::Push(push) => pushes.push(push),
             Row::Message(message) => messages.push(message),
+            Row::Quarantined(message) => quarantined.push(message),
         }
     }
     let tx = store.begin().await?;
+    let mut news = HashSet::new();
     {
         let at = Handle::within(&tx, &store.keys, None);
         if !tickets.is_empty() {
@@ -202,10 +233,14 @@ async fn commit(store: &Store, rows: Vec<Row>) -> Result<()> {
             repo::pushes::save(&at, pushes).await?;
         }
         if !messages.is_empty() {
-            repo::message_pushes::save(&at, messages).await?;
+            news = repo::events::save(&at, messages).await?;
+        }
+        if !quarantined.is_empty() {
+            repo::quarantine::save(&at, quarantined).await?;
         }
     }
-    tx.commit().await.map_err(|error| Error::CommitUnknown { source: cause(&error) })
+    tx.commit().await.map_err(|error| Error::CommitUnknown { source: cause(&error) })?;
+    Ok(Arc::new(news))
 }
 
 #[cfg(test)]

@@ -17,9 +17,13 @@ use lingpai_model::{
     Appid,
     api_key::ApiKey,
     authorizer::{AccountSecret, Authorizer},
+    auto_reply::AutoReplies,
     caller::TenantScope,
     component::Component,
-    id::{ApiKeyId, TenantId},
+    endpoint::Endpoint,
+    event::{EventFilter, EventPattern},
+    id::{ApiKeyId, AuthorizerId, ComponentId, TenantId},
+    listener::Listener,
     tenant::Tenant,
     token::{KeptToken, TokenKey},
 };
@@ -27,12 +31,16 @@ use lingpai_model::{
 use crate::{
     db::Db,
     error::{Error, Result},
+    repo::auto_replies,
 };
 
 /// How long another process may go on with what we changed.
 const LIFETIME: Duration = Duration::from_secs(5);
-/// How many entries each cache holds: at most about 1 KB each.
+/// How many entries each cache holds, of about 1 KiB each; one that is larger counts as several.
 const ENTRIES: u64 = 20_000;
+
+/// What one entry takes.
+const ENTRY_BYTES: usize = 1024;
 
 /// A row whose cached form is out of date.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,11 +51,20 @@ pub(crate) enum Changed {
     Authorizer(TenantId, Appid),
     Token(TokenKey),
     AccountSecret(Appid),
+    /// An authorizer, told by what WeChat's pushes tell.
+    Account(AuthorizerId, Option<ComponentId>, Appid),
+    Endpoints(TenantId),
+    AutoReplies(AuthorizerId),
+    Listeners(TenantId),
 }
 
 /// Whose authorizer: one tenant's entry never answers another's question.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Owned(TenantId, Appid);
+
+/// One component's authorizer, whoever owns it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Granted(ComponentId, Appid);
 
 /// All caches of one open database.
 pub(crate) struct Caches {
@@ -57,6 +74,11 @@ pub(crate) struct Caches {
     authorizers: Cache<Owned, Authorizer>,
     tokens: Cache<TokenKey, KeptToken>,
     account_secrets: Cache<Appid, AccountSecret>,
+    accounts: Cache<Granted, Authorizer>,
+    accounts_by_id: Cache<AuthorizerId, Authorizer>,
+    endpoints: Cache<TenantId, Vec<Endpoint>>,
+    auto_replies: Cache<AuthorizerId, AutoReplies>,
+    listeners: Cache<TenantId, Vec<Listener>>,
 }
 
 impl Caches {
@@ -68,6 +90,11 @@ impl Caches {
             authorizers: Cache::new(),
             tokens: Cache::new(),
             account_secrets: Cache::new(),
+            accounts: Cache::new(),
+            accounts_by_id: Cache::new(),
+            endpoints: Cache::weighed(|endpoints| endpoints.iter().map(endpoint_bytes).sum()),
+            auto_replies: Cache::weighed(auto_replies::bytes),
+            listeners: Cache::weighed(|listeners| listeners.iter().map(listener_bytes).sum()),
         }
     }
 
@@ -83,6 +110,15 @@ impl Caches {
                 }
                 Changed::Token(key) => self.tokens.forget(key).await,
                 Changed::AccountSecret(appid) => self.account_secrets.forget(appid).await,
+                Changed::Account(id, component, appid) => {
+                    self.accounts_by_id.forget(id).await;
+                    if let Some(component) = component {
+                        self.accounts.forget(&Granted(component.clone(), appid.clone())).await;
+                    }
+                }
+                Changed::Endpoints(tenant) => self.endpoints.forget(tenant).await,
+                Changed::AutoReplies(authorizer) => self.auto_replies.forget(authorizer).await,
+                Changed::Listeners(tenant) => self.listeners.forget(tenant).await,
             }
         }
     }
@@ -147,6 +183,67 @@ impl Db {
         self.caches().account_secrets.get(appid.clone(), load).await
     }
 
+    /// What the authorizer answers by itself: no rules if its owner set none; at most seconds old where
+    /// another process changed it, and where the account has a new owner.
+    ///
+    /// # Errors
+    /// As [`crate::repo::AutoReplyRepo::system_get`].
+    pub async fn cached_auto_replies(&self, authorizer: &AuthorizerId) -> Result<Arc<AutoReplies>> {
+        let load = async { self.auto_replies().system_get(authorizer).await.map(Some) };
+        let found = self.caches().auto_replies.get(authorizer.clone(), load).await?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// The tenant's listeners, whether they are still there or not; at most seconds old where another
+    /// process changed them.
+    ///
+    /// # Errors
+    /// As [`crate::repo::ListenerRepo::system_list`].
+    pub async fn cached_listeners(&self, tenant: &TenantId) -> Result<Arc<Vec<Listener>>> {
+        let load = async { self.listeners().system_list(tenant).await.map(Some) };
+        Ok(self.caches().listeners.get(tenant.clone(), load).await?.unwrap_or_default())
+    }
+
+    /// The component's authorizer with this appid, whoever owns it, for what WeChat pushes; at most
+    /// seconds old where another process changed it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Inconsistent`].
+    pub async fn cached_account(
+        &self,
+        component: &ComponentId,
+        appid: &Appid,
+    ) -> Result<Option<Arc<Authorizer>>> {
+        let load = async { self.authorizers().system_find(component, appid).await };
+        let key = Granted(component.clone(), appid.clone());
+        self.caches().accounts.get(key, load).await
+    }
+
+    /// The authorizer with this id, whoever owns it; at most seconds old where another process
+    /// changed it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Inconsistent`].
+    pub async fn cached_authorizer_by_id(
+        &self,
+        id: &AuthorizerId,
+    ) -> Result<Option<Arc<Authorizer>>> {
+        let load =
+            async { Ok(self.authorizers().system_list(std::slice::from_ref(id)).await?.pop()) };
+        self.caches().accounts_by_id.get(id.clone(), load).await
+    }
+
+    /// All endpoints of a tenant, the oldest first, those included to which nothing is sent; at most
+    /// seconds old where another process changed them. Their health is as old, but for a block by
+    /// this process.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn cached_endpoints(&self, tenant: &TenantId) -> Result<Arc<Vec<Endpoint>>> {
+        let load = async { self.endpoints().system_list(tenant).await.map(Some) };
+        Ok(self.caches().endpoints.get(tenant.clone(), load).await?.unwrap_or_default())
+    }
+
     /// Forgets what is cached of a token: somebody has seen that it is out of date.
     pub async fn forget_token(&self, key: &TokenKey) {
         self.caches().tokens.forget(key).await;
@@ -164,6 +261,23 @@ impl Db {
         };
         self.caches().tokens.get(key.clone(), load).await
     }
+}
+
+fn endpoint_bytes(endpoint: &Endpoint) -> usize {
+    let texts = endpoint.name.len() + endpoint.url.len();
+    // Its secrets and what it says of its state are short.
+    ENTRY_BYTES + texts + filter_bytes(&endpoint.filter)
+}
+
+fn listener_bytes(listener: &Listener) -> usize {
+    size_of::<Listener>() + filter_bytes(&listener.filter)
+}
+
+fn filter_bytes(filter: &EventFilter) -> usize {
+    let appids = filter.authorizers.iter().map(|appid| size_of::<Appid>() + appid.as_str().len());
+    let types = filter.event_types.iter();
+    let types = types.map(|pattern| size_of::<EventPattern>() + pattern.as_str().len());
+    appids.sum::<usize>() + types.sum::<usize>()
 }
 
 struct Cache<K, V> {
@@ -186,6 +300,19 @@ where
     fn new() -> Self {
         let entries =
             moka::future::Cache::builder().max_capacity(ENTRIES).time_to_live(LIFETIME).build();
+        Self { entries, forgotten: AtomicU64::new(0) }
+    }
+
+    /// A cache whose entries take about as many bytes as `bytes` tells.
+    fn weighed(bytes: fn(&V) -> usize) -> Self {
+        let weigh = move |_: &K, entry: &Arc<V>| {
+            u32::try_from(1 + bytes(entry) / ENTRY_BYTES).unwrap_or(u32::MAX)
+        };
+        let entries = moka::future::Cache::builder()
+            .max_capacity(ENTRIES)
+            .weigher(weigh)
+            .time_to_live(LIFETIME)
+            .build();
         Self { entries, forgotten: AtomicU64::new(0) }
     }
 
@@ -224,6 +351,7 @@ where
 
 #[cfg(test)]
 mod tests {
+    use lingpai_model::{Instant, clock::Entropy, id::ListenerId};
     use tokio::sync::oneshot;
 
     use super::*;
@@ -244,6 +372,30 @@ mod tests {
         assert_eq!(old.expect("loaded").as_deref(), Some(&"old"), "as old as its question");
         let new = cache.get(1, async { Ok(Some("new")) }).await.expect("loaded");
         assert_eq!(new.as_deref(), Some(&"new"));
+    }
+
+    #[tokio::test]
+    async fn a_large_entry_takes_the_place_of_many() {
+        let cache: Cache<u8, Vec<u8>> = Cache::weighed(Vec::len);
+        for (key, bytes, together) in [(1, 0, 1), (2, 100 * ENTRY_BYTES, 102)] {
+            cache.get(key, async { Ok(Some(vec![0; bytes])) }).await.expect("loaded");
+            cache.entries.run_pending_tasks().await;
+            assert_eq!(cache.entries.weighted_size(), together);
+        }
+    }
+
+    #[test]
+    fn a_filter_weighs_what_its_texts_take() {
+        let pattern = format!("message.{}", "x".repeat(50));
+        let pattern = EventPattern::parse(&pattern).expect("a pattern");
+        let filter = EventFilter { authorizers: Vec::new(), event_types: vec![pattern; 200] };
+        let listener = Listener {
+            id: ListenerId::new(Instant::UNIX_EPOCH, &Entropy::seeded(1)),
+            tenant_id: TenantId::new(Instant::UNIX_EPOCH, &Entropy::seeded(1)),
+            filter,
+            seen_at: Instant::UNIX_EPOCH,
+        };
+        assert!(listener_bytes(&listener) > 200 * 58);
     }
 
     #[tokio::test]

@@ -21,20 +21,25 @@ mod tx;
 
 use std::{sync::Arc, time::Duration};
 
-use lingpai_model::Instant;
-use tokio::sync::oneshot;
+use lingpai_model::{
+    Instant,
+    push::{NewMessage, Recorded},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 pub use self::{connect::DatabaseConfig, durability::Durability, tx::Tx};
 pub(crate) use self::{
     dialect::is_unavailable,
-    handle::{Handle, Store, millis},
+    handle::{Handle, Store, instant, millis},
 };
 use crate::{
-    arrivals::{Arrival, Arrivals},
+    arrivals::{Arrival, Arrivals, Row},
     cache::Caches,
+    entity::quarantined_messages,
     error::{Error, Result, lost},
     lease::{self, Lease, LeaseKey},
+    repo::events::MessageRows,
     seal::KeyRing,
 };
 
@@ -54,6 +59,8 @@ struct Inner {
     arrivals: Arrivals,
     caches: Arc<Caches>,
     background: TaskTracker,
+    /// For work that can wait: it never has all connections.
+    patient: Arc<Semaphore>,
 }
 
 impl Db {
@@ -71,7 +78,10 @@ impl Db {
         let background = TaskTracker::new();
         let arrivals = Arrivals::start(store.clone(), &background);
         let caches = Arc::new(Caches::new());
-        Ok(Self(Arc::new(Inner { store, durability, arrivals, caches, background })))
+        let half = usize::try_from(config.max_connections / 2).unwrap_or(1).max(1);
+        let patient = if store.writes_side_by_side() { half } else { 1 };
+        let patient = Arc::new(Semaphore::new(patient));
+        Ok(Self(Arc::new(Inner { store, durability, arrivals, caches, background, patient })))
     }
 
     /// Takes every schema step that is missing and returns how many there were. One runner at a
@@ -134,6 +144,25 @@ impl Db {
         Ok(Tx::new(self.clone(), tx))
     }
 
+    /// As [`Db::begin`], for work that can wait, of which there may be much at once: so many of these
+    /// transactions are open at a time that what arrives from WeChat still finds a connection, one on
+    /// SQLite and half of the pool elsewhere. The others wait for their turn, for as long as it takes.
+    ///
+    /// Hold no other transaction meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn begin_patiently(&self) -> Result<Tx> {
+        let turn = self.patience().await;
+        Ok(self.begin().await?.until_its_end(turn))
+    }
+
+    /// The turn of one piece of work that can wait.
+    pub(crate) async fn patience(&self) -> Option<OwnedSemaphorePermit> {
+        // Nobody closes it.
+        Arc::clone(&self.0.patient).acquire_owned().await.ok()
+    }
+
     /// The database's clock, which all instances share.
     ///
     /// # Errors
@@ -177,7 +206,25 @@ impl Db {
     /// [`Error::Unavailable`], [`Error::CommitUnknown`]: nothing may be acknowledged;
     /// [`Error::Query`] when this one cannot be recorded at all.
     pub async fn record_arrival(&self, arrival: Arrival) -> Result<()> {
-        self.0.arrivals.record(arrival.seal(&self.0.store.keys)).await
+        self.0.arrivals.record(arrival.seal(&self.0.store.keys)).await.map(drop)
+    }
+
+    /// Records a message with the deliveries that it causes, and returns once both are committed to
+    /// durable storage. Of one that was recorded before, nothing is written.
+    ///
+    /// What arrives at the same time shares one commit. The record is made even if the caller is
+    /// dropped meanwhile.
+    ///
+    /// # Errors
+    /// As [`Db::record_arrival`].
+    pub async fn record_message(&self, message: NewMessage) -> Result<Recorded> {
+        let rows = MessageRows::seal(&self.0.store.keys, &message);
+        self.0.arrivals.record(Row::Message(rows)).await
+    }
+
+    /// Records a message in quarantine, sealed already, as [`Db::record_arrival`] does.
+    pub(crate) async fn record_quarantined(&self, row: quarantined_messages::Model) -> Result<()> {
+        self.0.arrivals.record(Row::Quarantined(row)).await.map(drop)
     }
 
     /// Takes a lease for `ttl`, by the database's clock; `None` while somebody else holds it.

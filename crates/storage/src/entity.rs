@@ -6,16 +6,24 @@ pub(crate) mod audit_entries;
 pub(crate) mod authorization_visits;
 pub(crate) mod authorizations;
 pub(crate) mod authorizers;
+pub(crate) mod auto_replies;
 pub(crate) mod component_tickets;
 pub(crate) mod components;
+pub(crate) mod deliveries;
+pub(crate) mod delivery_attempts;
+pub(crate) mod endpoints;
 pub(crate) mod events;
 pub(crate) mod exchanges;
 pub(crate) mod idempotency_keys;
 pub(crate) mod installation;
+pub(crate) mod late_replies;
 pub(crate) mod leases;
-pub(crate) mod message_pushes;
+pub(crate) mod listener_replies;
+pub(crate) mod listeners;
 pub(crate) mod operators;
+pub(crate) mod publish_checks;
 pub(crate) mod pushes;
+pub(crate) mod quarantined_messages;
 pub(crate) mod quota_marks;
 pub(crate) mod redirect_uris;
 pub(crate) mod refresh_tokens;
@@ -26,23 +34,31 @@ pub(crate) mod verification_files;
 pub(crate) mod web_tokens;
 
 /// Every table of ours.
-pub(crate) const TABLES: [&str; 24] = [
+pub(crate) const TABLES: [&str; 32] = [
     "account_secrets",
     "api_keys",
     "audit_entries",
     "authorization_visits",
     "authorizations",
     "authorizers",
+    "auto_replies",
     "component_tickets",
     "components",
+    "deliveries",
+    "delivery_attempts",
+    "endpoints",
     "events",
     "exchanges",
     "idempotency_keys",
     "installation",
+    "late_replies",
     "leases",
-    "message_pushes",
+    "listener_replies",
+    "listeners",
     "operators",
+    "publish_checks",
     "pushes",
+    "quarantined_messages",
     "quota_marks",
     "redirect_uris",
     "refresh_tokens",

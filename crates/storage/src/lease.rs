@@ -6,10 +6,13 @@
 
 use std::time::Duration;
 
-use lingpai_model::{digest::Digest, id::ComponentId};
+use lingpai_model::{
+    digest::Digest,
+    id::{ComponentId, TenantId},
+};
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, ExprTrait as _, IntoActiveModel as _, QueryFilter as _,
-    sea_query::Expr,
+    sea_query::{Expr, OnConflict},
 };
 
 use crate::{
@@ -33,6 +36,11 @@ impl LeaseKey {
     #[must_use]
     pub fn reconciliation(component: &ComponentId) -> Self {
         Self(format!("reconciliation/{component}"))
+    }
+
+    /// Changing which endpoints a tenant has, and what they are.
+    pub(crate) fn endpoints(tenant: &TenantId) -> Self {
+        Self(format!("endpoints/{tenant}"))
     }
 }
 
@@ -79,6 +87,20 @@ async fn take_first(at: &Handle<'_>, key: &LeaseKey, ttl: Duration) -> Result<Op
         Err(error) if !is_duplicate(&error) => Err(at.failed("make a lease")(error)),
         Ok(_) | Err(_) => Box::pin(take(at, key, ttl)).await,
     }
+}
+
+/// Waits until nobody else is here with this key, and keeps them waiting until the transaction ends.
+/// No lease is taken: only its row is used, which nothing else refers to, so nobody waits by accident.
+pub(crate) async fn one_after_the_other(at: &Handle<'_>, key: &LeaseKey) -> Result<()> {
+    let row = leases::Model { name: key.0.clone(), leased_until: 0, lease_epoch: 0 };
+    // Locked by a write that changes nothing: there may be no row yet.
+    let mut there = OnConflict::column(leases::Column::Name);
+    there.update_column(leases::Column::Name);
+    let locked = leases::Entity::insert(row.into_active_model())
+        .on_conflict(there)
+        .exec_without_returning(&at.conn)
+        .await;
+    locked.map_err(at.failed("wait for a turn")).map(drop)
 }
 
 /// Holds the lease for another `ttl`, if it is still the same holder's.

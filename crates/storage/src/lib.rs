@@ -20,7 +20,8 @@ pub use self::{
     error::{Error, Result, Source},
     lease::{Lease, LeaseKey},
     repo::{
-        AuditFilter, AuthorizationFilter, AuthorizerFilter, Claim, IdempotencyEntry,
+        AuditFilter, AuthorizationFilter, AuthorizerFilter, Claim, DeliveryCounts, DeliveryQuery,
+        EndpointLease, ErasureScope, EventHead, EventMark, EventQuery, IdempotencyEntry,
         IdempotencyState, LeasedToken, Progress, SystemAuthorizerFilter, TokenLease, UsageFilter,
     },
     seal::{KeyRing, KeyRingError},

@@ -8,14 +8,21 @@ mod api_keys;
 mod audit;
 mod authorizations;
 pub(crate) mod authorizers;
+pub(crate) mod auto_replies;
 mod components;
-mod events;
+pub(crate) mod deliveries;
+mod endpoints;
+pub(crate) mod events;
 mod exchanges;
 mod files;
 mod idempotency;
-pub(crate) mod message_pushes;
+pub(crate) mod late_replies;
+pub(crate) mod listener_replies;
+mod listeners;
 mod operators;
+mod publish_checks;
 pub(crate) mod pushes;
+pub(crate) mod quarantine;
 mod quotas;
 mod redirect_uris;
 mod refresh_tokens;
@@ -40,6 +47,9 @@ pub use self::{
     audit::AuditFilter,
     authorizations::{AuthorizationFilter, Progress},
     authorizers::{AuthorizerFilter, Claim, SystemAuthorizerFilter},
+    deliveries::{DeliveryCounts, DeliveryQuery},
+    endpoints::EndpointLease,
+    events::{ErasureScope, EventHead, EventMark, EventQuery},
     idempotency::{IdempotencyEntry, IdempotencyState},
     tokens::{LeasedToken, TokenLease},
     usage::UsageFilter,
@@ -123,6 +133,10 @@ repositories! {
     pushes: PushRepo;
     /// The tenants' event streams.
     events: EventRepo;
+    /// Where tenants want their events.
+    endpoints: EndpointRepo;
+    /// Events on their way to endpoints.
+    deliveries: DeliveryRepo;
     /// Who did what.
     audit: AuditRepo;
     /// Requests that clients may repeat, with the answers they got.
@@ -133,6 +147,18 @@ repositories! {
     quotas: QuotaRepo;
     /// Domain verification files.
     files: FileRepo;
+    /// What accounts answer by themselves.
+    auto_replies: AutoReplyRepo;
+    /// Replies that came too late to be WeChat's answer.
+    late_replies: LateReplyRepo;
+    /// Programs of tenants that follow their events as they come.
+    listeners: ListenerRepo;
+    /// What listeners replied.
+    listener_replies: ListenerReplyRepo;
+    /// Pushes that could not be taken the usual way.
+    quarantine: QuarantineRepo;
+    /// What became of the steps of WeChat's publish test.
+    publish_checks: PublishCheckRepo;
 }
 
 /// The rows behind the request's cursor, in the order of `id`, and one more to tell whether there
@@ -160,7 +186,8 @@ fn page_backwards<E: EntityTrait>(
 
 /// Inserts those of `rows` that are not there yet; of several with the same key, the first.
 ///
-/// A row is told from others by the two `columns`, its component first, which hold its `key`.
+/// A row is told from others by the two `columns`, its component or account first, which hold its
+/// `key`.
 async fn insert_unknown<E>(
     at: &Handle<'_>,
     what: &'static str,
@@ -174,6 +201,8 @@ where
     E::ActiveModel: Send,
 {
     let mut rows = fold(rows, &key);
+    // In one order, so that two who insert the same do not each wait for the other.
+    rows.sort_by_cached_key(&key);
     if !at.skips_one_key() {
         let known = known::<E>(at, what, &rows, (columns, &key)).await?;
         rows.retain(|row| !known.contains(&key(row)));
@@ -183,7 +212,7 @@ where
     }
     let mut insert = E::insert_many(rows.into_iter().map(IntoActiveModel::into_active_model));
     if at.skips_one_key() {
-        // Asking first would make PostgreSQL look through all rows of the component.
+        // Asking first would make PostgreSQL look through all rows of the component or account.
         insert = insert.on_conflict(OnConflict::columns(columns).do_nothing().to_owned());
     }
     insert.exec_without_returning(&at.conn).await.map_err(at.failed(what)).map(drop)

@@ -18,8 +18,8 @@ use sea_orm::{ConnectionTrait as _, Database};
 use tempfile::TempDir;
 
 pub use self::inside::{
-    KeptPush, add_authorizers, count_messages, count_pushes, kept_events, kept_push, kept_pushes,
-    kept_tickets,
+    KeptPush, add_authorizers, count_attempts, count_messages, count_pushes, end_endpoint_lease,
+    kept_deliveries, kept_events, kept_push, kept_pushes, kept_tickets,
 };
 use crate::{DatabaseConfig, Db, KeyRing};
 

@@ -25,6 +25,11 @@ pub(super) fn skips_one_key(conn: &impl ConnectionTrait) -> bool {
     matches!(conn.get_database_backend(), DbBackend::Sqlite | DbBackend::Postgres)
 }
 
+/// Whether several transactions may write at the same time. SQLite has one writer.
+pub(super) fn writes_side_by_side(conn: &impl ConnectionTrait) -> bool {
+    conn.get_database_backend() != DbBackend::Sqlite
+}
+
 /// What an insert was to write into `column` of a row that is there already.
 pub(super) fn inserted(conn: &impl ConnectionTrait, column: &'static str) -> Expr {
     match conn.get_database_backend() {

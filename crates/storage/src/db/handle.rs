@@ -35,6 +35,11 @@ impl Store {
         begun.map_err(|error| Error::judge("begin a transaction", &error))
     }
 
+    /// Whether several transactions may write at the same time.
+    pub(crate) fn writes_side_by_side(&self) -> bool {
+        dialect::writes_side_by_side(&self.writer)
+    }
+
     /// Where to read outside a transaction.
     pub(crate) fn reading(&self) -> Handle<'_> {
         Handle { conn: (&self.readers).into(), keys: &self.keys, notes: None }

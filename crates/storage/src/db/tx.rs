@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use sea_orm::DatabaseTransaction;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Db, Handle};
 use crate::{
@@ -20,6 +21,8 @@ pub struct Tx {
     tx: DatabaseTransaction,
     db: Db,
     notes: Notes,
+    /// What others wait for, until this one has ended.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 /// What a transaction remembers until its end.
@@ -43,7 +46,11 @@ impl Notes {
 
 impl Tx {
     pub(super) fn new(db: Db, tx: DatabaseTransaction) -> Self {
-        Self { tx, db, notes: Notes::default() }
+        Self { tx, db, notes: Notes::default(), turn: None }
+    }
+
+    pub(super) fn until_its_end(self, turn: Option<OwnedSemaphorePermit>) -> Self {
+        Self { turn, ..self }
     }
 
     /// Commits. The commit runs to its end even if the caller is dropped meanwhile.
@@ -52,7 +59,7 @@ impl Tx {
     /// [`Error::CommitUnknown`] when the database did not confirm it: it may have happened or not.
     /// [`Error::RolledBack`] when an earlier statement had failed and that was not heeded.
     pub async fn commit(self) -> Result<()> {
-        let Self { tx, db, notes } = self;
+        let Self { tx, db, notes, turn } = self;
         if notes.failed.load(Ordering::Acquire) {
             return Err(Error::RolledBack);
         }
@@ -60,6 +67,7 @@ impl Tx {
         let caches = Arc::clone(db.caches());
         let task = db.background().spawn(async move {
             let outcome = tx.commit().await;
+            drop(turn);
             // Also when the outcome is unknown: it may well have happened.
             caches.forget(&changed).await;
             outcome

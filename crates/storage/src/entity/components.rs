@@ -17,6 +17,7 @@ pub(crate) struct Model {
     pub encoding_aes_key_sealed: Vec<u8>,
     pub previous_encoding_aes_key_sealed: Option<Vec<u8>>,
     pub encoding_aes_key_changed_at: Option<i64>,
+    pub answers_publish_test: bool,
     pub ticket_asked_at: Option<i64>,
     pub ticket_late_since: Option<i64>,
     pub reconciled_at: Option<i64>,

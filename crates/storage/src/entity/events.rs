@@ -11,9 +11,15 @@ pub(crate) struct Model {
     pub tenant_id: Option<String>,
     pub component_appid: Option<String>,
     pub authorizer_appid: Option<String>,
+    pub authorizer_id: Option<String>,
+    pub dedupe: Option<String>,
     pub kind: String,
+    pub openid: Option<String>,
     pub occurred_at: i64,
+    pub received_at: Option<i64>,
     pub detail_json: Option<String>,
+    pub payload_sealed: Option<Vec<u8>>,
+    pub undispatched: Option<i64>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -18,6 +18,7 @@ pub(crate) struct Model {
     pub leased_until: i64,
     pub lease_epoch: i64,
     pub last_failure: Option<String>,
+    pub quarantine_reason: Option<String>,
     pub issued_at: i64,
     pub received_at: i64,
 }

@@ -228,6 +228,7 @@ impl AuthorizerRepo<'_, Write> {
     /// [`Error::Unavailable`].
     pub async fn system_insert(&self, authorizer: &Authorizer) -> Result<()> {
         self.forget(authorizer.tenant_id.as_ref(), &authorizer.appid);
+        self.forget_account(authorizer);
         self.at.insert_new("add an authorizer", "authorizer", row(authorizer)).await
     }
 
@@ -264,6 +265,7 @@ impl AuthorizerRepo<'_, Write> {
         let owner = owner.and_then(|owner| TenantId::parse(&owner).ok());
         self.forget(owner.as_ref(), &authorizer.appid);
         self.forget(authorizer.tenant_id.as_ref(), &authorizer.appid);
+        self.forget_account(authorizer);
 
         let mut changed = row(authorizer).into_active_model().reset_all();
         let fixed = [
@@ -290,6 +292,12 @@ impl AuthorizerRepo<'_, Write> {
         } else {
             Err(Error::Fenced { key: authorizer.id.to_string() })
         }
+    }
+
+    fn forget_account(&self, authorizer: &Authorizer) {
+        let component = authorizer.connection.component_id().cloned();
+        let appid = authorizer.appid.clone();
+        self.at.changed(Changed::Account(authorizer.id.clone(), component, appid));
     }
 
     fn forget(&self, owner: Option<&TenantId>, appid: &Appid) {

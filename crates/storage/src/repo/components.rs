@@ -117,7 +117,8 @@ impl ComponentRepo<'_, Write> {
         row.map(|row| record(&self.at, row)).transpose()
     }
 
-    /// Writes what an operator can change of a component: its name and its secrets.
+    /// Writes what an operator can change of a component: its name, its secrets, and whether it answers
+    /// the publish test.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Unavailable`].
@@ -252,6 +253,7 @@ fn row(keys: &KeyRing, component: &Component) -> components::Model {
         encoding_aes_key_changed_at: component
             .encoding_aes_key_changed_at
             .map(|at| at.timestamp_millis()),
+        answers_publish_test: component.answers_publish_test,
         ticket_asked_at: None,
         ticket_late_since: None,
         reconciled_at: None,
@@ -284,6 +286,7 @@ fn record(at: &Handle<'_>, row: components::Model) -> Result<Component> {
             .map(|sealed| open("previous_encoding_aes_key_sealed", sealed))
             .transpose()?,
         encoding_aes_key_changed_at: read.instant_if_any(row.encoding_aes_key_changed_at)?,
+        answers_publish_test: row.answers_publish_test,
         created_at: read.instant(row.created_at)?,
         updated_at: read.instant(row.updated_at)?,
         name: row.name,

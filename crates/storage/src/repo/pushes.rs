@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use lingpai_model::{
     id::{ComponentId, PushId},
-    push::{NewPush, Push, PushState},
+    push::{Disposition, NewPush, Push, PushState},
+    quarantine::QuarantineReason,
 };
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, ExprTrait as _, QueryFilter as _, QueryOrder as _,
@@ -129,6 +130,7 @@ impl PushRepo<'_, Write> {
         tracing::error!(push.id = %row.id, %error, "push {} goes into quarantine", row.id);
         Entity::update_many()
             .col_expr(Column::State, Expr::val(PushState::Quarantined.as_str()))
+            .col_expr(Column::QuarantineReason, Expr::val(QuarantineReason::Unopenable.as_str()))
             .col_expr(Column::LastFailure, Expr::val(reason(&error.to_string())))
             .filter(Column::Id.eq(&row.id))
             .exec(&self.at.conn)
@@ -160,6 +162,8 @@ pub(crate) fn row(keys: &KeyRing, push: &NewPush) -> pushes::Model {
         leased_until: 0,
         lease_epoch: 0,
         last_failure: None,
+        quarantine_reason: matches!(push.disposition, Disposition::Quarantine)
+            .then(|| QuarantineReason::Unreadable.as_str().to_owned()),
         issued_at: push.issued_at.timestamp_millis(),
         received_at: push.received_at.timestamp_millis(),
     }

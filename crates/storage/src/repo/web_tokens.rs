@@ -7,7 +7,7 @@ use lingpai_model::{
 };
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _,
-    QueryFilter as _, Select,
+    QueryFilter as _, QuerySelect as _, Select,
 };
 
 use super::{Reader, WebTokenRepo, Write};
@@ -41,6 +41,24 @@ impl<A> WebTokenRepo<'_, A> {
     ) -> Result<Vec<WebGrant>> {
         let rows = of_fan(authorizer, openid).all(&self.at.conn).await;
         let rows = rows.map_err(self.at.failed("list a fan's web tokens"))?;
+        rows.into_iter().map(record).collect()
+    }
+
+    /// Some of what fans granted to the authorizer: at most `limit`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`], [`crate::Error::Inconsistent`].
+    pub async fn system_list_some(
+        &self,
+        authorizer: &AuthorizerId,
+        limit: u64,
+    ) -> Result<Vec<WebGrant>> {
+        let rows = Entity::find()
+            .filter(Column::AuthorizerId.eq(authorizer.as_str()))
+            .limit(limit)
+            .all(&self.at.conn)
+            .await
+            .map_err(self.at.failed("list an account's web tokens"))?;
         rows.into_iter().map(record).collect()
     }
 }

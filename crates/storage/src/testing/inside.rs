@@ -1,23 +1,27 @@
 //! Looks at rows that tests must see and no shipped code reads back.
 
 use lingpai_model::{
-    Appid, Instant, Secret,
+    Secret,
     authorizer::Authorizer,
     component::Ticket,
-    event::{Event, EventKind},
-    id::{ComponentId, EventId, PushId, TenantId},
+    delivery::Delivery,
+    event::Event,
+    id::{ComponentId, EndpointId, PushId, TenantId},
     push::PushState,
     token::KeptToken,
 };
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _,
+    QueryFilter as _, QueryOrder as _, sea_query::Expr,
 };
 
 use crate::{
     Db,
     db::Handle,
-    entity::{authorizers, component_tickets, events, message_pushes, pushes, tokens},
+    entity::{
+        authorizers, component_tickets, deliveries, delivery_attempts, endpoints, events, pushes,
+        tokens,
+    },
     repo,
 };
 
@@ -92,14 +96,47 @@ pub async fn add_authorizers(db: &Db, all: &[(Authorizer, KeptToken)]) {
         .expect("they are added");
 }
 
-/// How many messages are in `state`.
+/// How many events WeChat pushed to accounts.
 ///
 /// # Panics
 /// When they cannot be counted: a test cannot go on then.
-pub async fn count_messages(db: &Db, state: PushState) -> u64 {
-    use message_pushes::{Column, Entity};
-    let rows = Entity::find().filter(Column::State.eq(state.as_str()));
+pub async fn count_messages(db: &Db) -> u64 {
+    let rows = events::Entity::find().filter(events::Column::PayloadSealed.is_not_null());
     rows.count(&db.handle().conn).await.expect("they are counted")
+}
+
+/// All deliveries of all tenants, the oldest first.
+///
+/// # Panics
+/// When a row cannot be read: a test cannot go on then.
+pub async fn kept_deliveries(db: &Db) -> Vec<Delivery> {
+    let at = db.handle();
+    let rows = deliveries::Entity::find().order_by_asc(deliveries::Column::Id).all(&at.conn).await;
+    let rows = rows.expect("they are read");
+    rows.iter().map(|row| repo::deliveries::record(row).expect("a delivery of ours")).collect()
+}
+
+/// How many attempts at deliveries were recorded.
+///
+/// # Panics
+/// When they cannot be counted: a test cannot go on then.
+pub async fn count_attempts(db: &Db) -> u64 {
+    let rows = delivery_attempts::Entity::find();
+    rows.count(&db.handle().conn).await.expect("they are counted")
+}
+
+/// Ends the lease of an endpoint as time would: whoever holds it does not know.
+///
+/// # Panics
+/// When it cannot be ended: a test cannot go on then.
+pub async fn end_endpoint_lease(db: &Db, id: &EndpointId) {
+    use endpoints::{Column, Entity};
+    Entity::update_many()
+        .col_expr(Column::LeasedUntil, Expr::val(0_i64))
+        .filter(Column::Id.eq(id.as_str()))
+        .exec(&db.store().writing().conn)
+        .await
+        .expect("it is ended");
 }
 
 /// All kept tickets of a component, the newest by its inner time first.
@@ -125,20 +162,6 @@ pub async fn kept_events(db: &Db, tenant: Option<&TenantId>) -> Vec<Event> {
         None => Column::TenantId.is_null(),
     });
     let rows = rows.order_by_asc(Column::Id).all(&db.handle().conn).await.expect("they are read");
-    rows.iter().map(event).collect()
-}
-
-fn event(row: &events::Model) -> Event {
-    let kind = EventKind::ALL.into_iter().find(|kind| kind.as_str() == row.kind);
-    let tenant_id = row.tenant_id.as_deref().map(TenantId::parse);
-    let appid = |column: &Option<String>| column.as_deref().map(Appid::parse);
-    Event {
-        tenant_id: tenant_id.transpose().expect("an id of ours"),
-        component_appid: appid(&row.component_appid).transpose().expect("an appid"),
-        authorizer_appid: appid(&row.authorizer_appid).transpose().expect("an appid"),
-        kind: kind.expect("a kind of ours"),
-        occurred_at: Instant::from_timestamp_millis(row.occurred_at).expect("an instant"),
-        detail: row.detail_json.as_deref().map(|json| json.parse().expect("JSON")),
-        id: EventId::parse(&row.id).expect("an id of ours"),
-    }
+    let record = |row| repo::events::record(db.keys(), row).expect("it opens");
+    rows.into_iter().map(record).collect()
 }

@@ -4,7 +4,7 @@ use lingpai_migrations::Migrator;
 use lingpai_model::{
     authorizer::ProfileKind,
     component::Component,
-    event::EventKind,
+    event::{EventContent, EventKind},
     id::{AuthorizerId, TenantId},
     page::PageRequest,
     tenant::Tenant,
@@ -245,7 +245,9 @@ async fn what_the_release_before_wrote_is_read_by_this_one() {
         assert!(keys[0].is_live(at(0)) && keys[0].admits(None) && keys[0].previous.is_none());
         assert_eq!(keys[0].last_used_at, None);
         let events = kept_events(db, Some(&tenant.id)).await;
-        assert_eq!((events[0].kind, &events[0].detail), (EventKind::Updated, &None));
+        assert!(events[0].event_type == EventKind::Updated);
+        assert_eq!(events[0].content, EventContent::Ours(None));
+        assert_eq!(events[0].received_at, events[0].occurred_at);
 
         let broken = "DELETE FROM authorizers WHERE appid IN ('wxG', 'wxH')";
         raw.execute_unprepared(broken).await.unwrap();

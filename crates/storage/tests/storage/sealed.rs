@@ -137,8 +137,11 @@ async fn no_secret_stands_in_the_database_in_clear() {
     let tx = db.begin().await.unwrap();
     tx.account_secrets().system_insert(&secret).await.unwrap();
     tx.commit().await.unwrap();
-    let message = world.message(&account.id, "canary message");
-    db.record_arrival(Arrival::Message(message)).await.unwrap();
+    db.record_message(world.message(&account.id, "canary message")).await.unwrap();
+    world.stored_endpoint(db, &tenant).await;
+    let tx = db.begin().await.unwrap();
+    tx.endpoints().insert(&world.handler(&tenant)).await.unwrap();
+    tx.commit().await.unwrap();
 
     let path = test.config.url.strip_prefix("sqlite://").unwrap();
     let mut files = 0;

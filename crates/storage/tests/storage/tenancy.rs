@@ -3,7 +3,7 @@
 use lingpai_model::{
     authorization::{Authorization, AuthorizationState},
     clock::Entropy,
-    event::{Event, EventKind},
+    event::{Event, EventContent, EventKind},
     id::{ApiKeyId, AuthorizationId, TenantId},
     page::PageRequest,
 };
@@ -316,8 +316,8 @@ async fn an_event_of_no_tenant_is_in_the_operators_stream() {
         let of_component = Event {
             tenant_id: None,
             authorizer_appid: None,
-            kind: EventKind::TicketLate,
-            detail: Some(json!({ "path": "/cgi-bin/菜单", "errcode": 45009 })),
+            event_type: EventKind::TicketLate.into(),
+            content: EventContent::Ours(Some(json!({ "path": "/cgi-bin/菜单", "errcode": 45009 }))),
             ..world.event(&tenant, 2)
         };
         let tx = db.begin().await.unwrap();

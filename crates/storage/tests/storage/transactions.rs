@@ -1,6 +1,10 @@
 //! Transactions: whole or not at all, whatever happens to their callers.
 
-use std::{future::Future, pin::pin};
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{Arc, Mutex},
+};
 
 use futures_util::poll;
 use lingpai_model::{
@@ -14,6 +18,7 @@ use lingpai_storage::{
     testing::{Backend, TestDb, on_each_database},
 };
 use sea_orm::ConnectionTrait as _;
+use tokio_util::task::TaskTracker;
 
 use crate::world::{World, all_at_once, app, at, kept, raw, stored_token};
 
@@ -166,4 +171,43 @@ async fn transactions_that_read_and_then_write_all_succeed() {
         assert!(stored_token(&db, &key).await.token.is_some());
     })
     .await;
+}
+
+#[tokio::test]
+async fn work_that_can_wait_leaves_the_next_connection_to_others() {
+    let test = TestDb::sqlite().await;
+    let first = test.db.begin_patiently().await.unwrap();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let tasks = TaskTracker::new();
+    for _ in 0..20 {
+        let (db, order) = (test.db.clone(), order.clone());
+        tasks.spawn(async move {
+            let tx = db.begin_patiently().await.unwrap();
+            order.lock().unwrap().push("patient");
+            tx.commit().await.unwrap();
+        });
+    }
+    // All of them wait before the one who comes last.
+    yielding().await;
+    let (db, arrived) = (test.db.clone(), order.clone());
+    tasks.spawn(async move {
+        let tx = db.begin().await.unwrap();
+        arrived.lock().unwrap().push("arrival");
+        tx.commit().await.unwrap();
+    });
+    yielding().await;
+    first.commit().await.unwrap();
+    tasks.close();
+    tasks.wait().await;
+    let order = order.lock().unwrap().clone();
+    let place = order.iter().position(|who| *who == "arrival");
+    assert!(place <= Some(1) && order.len() == 21, "{order:?}");
+    test.remove().await;
+}
+
+/// Lets everything else go as far as it can.
+async fn yielding() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
 }

@@ -15,11 +15,16 @@ use lingpai_model::{
     caller::TenantScope,
     clock::Entropy,
     component::{Component, Ticket},
+    delivery::{FirstAttempt, NewDelivery},
     digest::Digest,
-    event::{Event, EventKind},
+    endpoint::{
+        Endpoint, EndpointHealth, EndpointKind, EndpointState, LateReplies, Mode, Role,
+        WebhookSecrets, WechatHandler,
+    },
+    event::{Event, EventContent, EventFilter, EventKind, EventPattern, EventType},
     id::{
-        ApiKeyId, AuthorizationId, AuthorizerId, ComponentId, EventId, OperatorId, PushId,
-        TenantId, WebTokenId,
+        ApiKeyId, AuthorizationId, AuthorizerId, ComponentId, DeliveryId, EndpointId, EventId,
+        OperatorId, PushId, TenantId, WebTokenId,
     },
     operator::Operator,
     push::{Disposition, NewMessage, NewPush},
@@ -67,6 +72,7 @@ impl World {
             encoding_aes_key: Secret::from("canary key"),
             previous_encoding_aes_key: None,
             encoding_aes_key_changed_at: None,
+            answers_publish_test: false,
             created_at: at(0),
             updated_at: at(0),
         }
@@ -163,13 +169,67 @@ impl World {
 
     pub(crate) fn message(&self, account: &AuthorizerId, dedupe: &str) -> NewMessage {
         NewMessage {
-            id: PushId::new(self.now(), &self.0),
+            event: Event {
+                id: EventId::new(self.now(), &self.0),
+                tenant_id: None,
+                component_appid: Some(app("wxC")),
+                authorizer_appid: Some(app("wxA")),
+                event_type: EventType::of_message("text"),
+                openid: Some("oFan".to_owned()),
+                occurred_at: at(1),
+                received_at: at(2),
+                content: EventContent::Pushed(Secret::new(dedupe.as_bytes().to_vec())),
+            },
             authorizer_id: account.clone(),
             dedupe: Digest::of(&[dedupe.as_bytes()]),
-            payload: Secret::new(dedupe.as_bytes().to_vec()),
-            is_readable: true,
-            issued_at: at(1),
-            received_at: at(2),
+            deliveries: Vec::new(),
+        }
+    }
+
+    /// A message of an authorizer that is the tenant's, on its way to these endpoints.
+    pub(crate) fn owned_message(
+        &self,
+        authorizer: &Authorizer,
+        dedupe: &str,
+        endpoints: &[&Endpoint],
+    ) -> NewMessage {
+        let message = self.message(&authorizer.id, dedupe);
+        NewMessage {
+            event: Event {
+                tenant_id: authorizer.tenant_id.clone(),
+                authorizer_appid: Some(authorizer.appid.clone()),
+                ..message.event
+            },
+            deliveries: endpoints.iter().map(|endpoint| self.delivery(endpoint)).collect(),
+            ..message
+        }
+    }
+
+    /// A delivery whose first attempt a worker makes.
+    pub(crate) fn delivery(&self, endpoint: &Endpoint) -> NewDelivery {
+        NewDelivery {
+            id: DeliveryId::new(self.now(), &self.0),
+            endpoint_id: endpoint.id.clone(),
+            first_attempt: FirstAttempt::Worker,
+        }
+    }
+
+    /// An endpoint that gets everything as signed JSON.
+    pub(crate) fn endpoint(&self, tenant: &Tenant) -> Endpoint {
+        Endpoint {
+            id: EndpointId::new(self.now(), &self.0),
+            tenant_id: tenant.id.clone(),
+            name: "店 🍜".to_owned(),
+            url: "https://tenant.example/hook".to_owned(),
+            kind: EndpointKind::Webhook(WebhookSecrets {
+                current: Secret::from("canary endpoint secret"),
+                previous: Some((Secret::from("canary endpoint secret before"), at(9))),
+            }),
+            filter: EventFilter::default(),
+            state: EndpointState::Active,
+            health: EndpointHealth::default(),
+            created_at: at(0),
+            updated_at: at(0),
         }
     }
 
@@ -213,9 +273,28 @@ impl World {
             tenant_id: Some(tenant.id.clone()),
             component_appid: Some(app("wxC")),
             authorizer_appid: Some(app("wxA")),
-            kind: EventKind::Authorized,
+            event_type: EventKind::Authorized.into(),
+            openid: None,
             occurred_at: at(second),
-            detail: None,
+            received_at: at(second),
+            content: EventContent::Ours(None),
+        }
+    }
+
+    /// An endpoint that gets messages as WeChat pushes them, and replies.
+    pub(crate) fn handler(&self, tenant: &Tenant) -> Endpoint {
+        Endpoint {
+            kind: EndpointKind::Wechat(WechatHandler {
+                push_token: Secret::from("canary handler token"),
+                encoding_aes_key: Secret::from("canary handler key"),
+                mode: Mode::Compatible,
+                role: Role::Replying { late: LateReplies::CustomerService },
+            }),
+            filter: EventFilter {
+                authorizers: vec![app("wxA"), app("wxB")],
+                event_types: vec![EventPattern::parse("message.*").unwrap()],
+            },
+            ..self.endpoint(tenant)
         }
     }
 
@@ -235,6 +314,15 @@ impl World {
         tx.tenants().insert(&tenant).await.unwrap();
         tx.commit().await.unwrap();
         tenant
+    }
+
+    /// An endpoint of the tenant that is stored.
+    pub(crate) async fn stored_endpoint(&self, db: &Db, tenant: &Tenant) -> Endpoint {
+        let endpoint = self.endpoint(tenant);
+        let tx = db.begin().await.unwrap();
+        tx.endpoints().insert(&endpoint).await.unwrap();
+        tx.commit().await.unwrap();
+        endpoint
     }
 
     /// A key of the tenant that is stored.
@@ -336,10 +424,15 @@ pub(crate) async fn all_at_once<T: Send + 'static>(
     tasks.into_iter().collect::<JoinSet<_>>().join_all().await
 }
 
-/// A connection that knows nothing of ours.
+/// A connection that knows nothing of ours. It prepares every statement anew: PostgreSQL refuses one
+/// that was prepared before a schema step changed what it selects.
 #[expect(clippy::disallowed_methods, reason = "to damage rows that the store would never write")]
 pub(crate) async fn raw(url: &str) -> DatabaseConnection {
-    Database::connect(url).await.unwrap()
+    if !url.starts_with("postgres") {
+        return Database::connect(url).await.unwrap();
+    }
+    let more = if url.contains('?') { '&' } else { '?' };
+    Database::connect(format!("{url}{more}statement-cache-capacity=0")).await.unwrap()
 }
 
 /// How many rows there are of `rows`: a table, and a condition if there is one.
