@@ -241,7 +241,8 @@ impl Error {
 
     /// Whether the call itself went out and nothing usable came back, so that it may have had its
     /// effect. What failed on the way to it comes as [`Error::Shared`]: a refresh that it waited for.
-    pub(crate) fn leaves_effect_open(&self) -> bool {
+    #[must_use]
+    pub fn leaves_effect_open(&self) -> bool {
         match self {
             Self::Wechat(error) | Self::Component(component_token::Error::Wechat(error)) => {
                 error.may_have_had_effect()
@@ -258,6 +259,12 @@ impl Error {
     /// The number with which WeChat refused, if that is what failed.
     pub(crate) fn errcode(&self) -> Option<Errcode> {
         self.wechat().and_then(ClientError::errcode)
+    }
+
+    /// The number with which WeChat refused, for a log that keeps it.
+    #[must_use]
+    pub fn upstream_errcode(&self) -> Option<i64> {
+        self.errcode().map(|errcode| errcode.0)
     }
 
     /// What WeChat itself said, if that is what failed.

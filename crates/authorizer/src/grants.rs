@@ -157,6 +157,38 @@ impl Grants {
         Ok(open.len())
     }
 
+    /// Exchanges a code that WeChat's test account `account` sent as a message, and gives the token of
+    /// that answer. It makes nobody an authorizer; the refresh token is kept like any other, also when
+    /// the code was another account's: its own exchange recovers by it.
+    ///
+    /// # Errors
+    /// What the exchange failed with; [`Error::NoAccessToken`] when the answer held none for `account`.
+    pub(crate) async fn exchange_for_test(
+        &self,
+        component: &Component,
+        account: &Appid,
+        code: &Secret<String>,
+    ) -> Result<Secret<String>> {
+        let work = &self.work;
+        let ask =
+            |token| async move { work.wechat.query_auth(&token, &component.appid, code).await };
+        let answer = work.component_tokens.call(component, ask).await?;
+        let appid = answer.authorizer_appid;
+        if let Some(value) = &answer.refresh_token {
+            work.remember(component, &appid, value, RefreshTokenSource::QueryAuth).await?;
+        }
+        if appid != *account {
+            tracing::warn!(
+                component.appid = %component.appid,
+                authorizer.appid = %appid,
+                "{account} sent a code of {appid} as its own: it is not answered"
+            );
+        }
+        let token = answer.access_token.filter(|_| appid == *account);
+        let token = token.ok_or_else(|| Error::NoAccessToken { appid: account.clone() })?;
+        Ok(token.value)
+    }
+
     fn flight(&self, key: Digest) -> Flight<ExchangeState, Error> {
         let work = Arc::clone(&self.work);
         self.flights

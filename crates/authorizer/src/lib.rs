@@ -5,6 +5,7 @@ mod allowance;
 mod authorizations;
 mod authorizers;
 mod claims;
+mod customer_service;
 mod error;
 mod grants;
 mod hint;
@@ -13,6 +14,7 @@ mod ledger;
 mod path;
 mod profiles;
 mod proxy;
+mod publish_tests;
 mod quotas;
 mod reconciliations;
 mod renewals;
@@ -29,12 +31,14 @@ pub use authorizations::{
 };
 pub use authorizers::Authorizers;
 pub use claims::Claims;
+pub use customer_service::CustomerService;
 pub use error::{Error, Result};
 pub use grants::Grants;
 pub use hint::Hint;
 pub use ledger::{Ledger, UNANSWERED};
 pub use lingpai_storage::{
-    AuthorizationFilter, AuthorizerFilter, Claim, Progress, SystemAuthorizerFilter, UsageFilter,
+    AuthorizationFilter, AuthorizerFilter, Claim, DeliveryCounts, Progress, SystemAuthorizerFilter,
+    UsageFilter,
 };
 pub use lingpai_wechat::{
     call::quota::{QuotaFigures, RateFigures},
@@ -44,6 +48,7 @@ pub use lingpai_wechat::{
 };
 pub use path::{JudgedPath, PathRefusal, Uncatalogued};
 pub use proxy::{Answered, Proxy, ProxyPolicy, ProxyRequest};
+pub use publish_tests::PublishTests;
 pub use quotas::{Cleared, Quotas};
 pub use reconciliations::Reconciliations;
 pub use renewals::{RENEWAL_PREFIX, Renewals};

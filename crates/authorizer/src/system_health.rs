@@ -4,7 +4,7 @@ use chrono::Duration;
 use lingpai_model::{
     Appid, Instant, authorizer::AuthorizerState, clock::SharedClock, component::Component,
 };
-use lingpai_storage::{Claim, Db, SystemAuthorizerFilter};
+use lingpai_storage::{Claim, Db, DeliveryCounts, SystemAuthorizerFilter};
 
 use crate::Result;
 
@@ -30,6 +30,10 @@ pub struct SystemHealthReport {
     pub authorizers: AuthorizerCounts,
     /// How many tokens should have been refreshed for a while.
     pub overdue_tokens: u64,
+    /// How many deliveries are under way and given up.
+    pub deliveries: DeliveryCounts,
+    /// How many pushes are in quarantine.
+    pub quarantined: u64,
 }
 
 /// How the tickets of one component come.
@@ -63,6 +67,7 @@ impl SystemHealthReport {
     #[must_use]
     pub fn needs_attention(&self) -> bool {
         self.overdue_tokens > 0
+            || self.quarantined > 0
             || self.authorizers.unclaimed > 0
             || self.components.iter().any(|component| component.ticket_late_since.is_some())
     }
@@ -90,6 +95,8 @@ impl SystemHealth {
             components,
             authorizers: self.authorizers().await?,
             overdue_tokens: self.db.tokens().count_overdue(at - OVERDUE_AFTER).await?,
+            deliveries: self.db.deliveries().system_count().await?,
+            quarantined: self.db.quarantine().count().await?,
         })
     }
 
@@ -158,6 +165,7 @@ mod tests {
                 encoding_aes_key: Secret::from("k"),
                 previous_encoding_aes_key: None,
                 encoding_aes_key_changed_at: None,
+                answers_publish_test: false,
                 created_at: at,
                 updated_at: at,
             };

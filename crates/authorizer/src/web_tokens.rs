@@ -7,19 +7,24 @@ use lingpai_component_token::{
     patiently,
 };
 use lingpai_model::{
-    Instant, Secret,
+    Appid, Instant, Secret,
     authorizer::Authorizer,
+    caller::TenantScope,
     id::{AuthorizerId, WebTokenId},
     token::{AccessToken, KeptToken, TokenKey, TokenKind},
     web_token::{WebGrant, WebTokenOwner},
 };
+use lingpai_storage::Tx;
 use lingpai_wechat::{call::oauth::WEB_REFRESH_TOKEN_LIFETIME, client::Client, errcode::Errcode};
 
-use crate::{Error, Result};
+use crate::{Error, Result, error::cached};
 
 /// How much later than a withdrawal a grant may seem to be and still be meant by it: the one carries
 /// WeChat's time, the other ours.
 const CLOCK_TOLERANCE: Duration = Duration::minutes(10);
+
+/// How many grants are erased in one transaction: those who write wait meanwhile.
+const ERASED_AT_ONCE: u64 = 500;
 
 /// Keeps the web OAuth tokens of fans.
 #[derive(Debug, Clone)]
@@ -129,16 +134,61 @@ impl WebTokens {
         withdrawn_at: Instant,
     ) -> Result<()> {
         let tx = self.keeper.source().base.db.begin().await?;
-        for grant in tx.web_tokens().system_list(authorizer, openid).await? {
+        let mut grants = tx.web_tokens().system_list(authorizer, openid).await?;
+        grants.retain(|grant| {
             let granted_at = grant.refresh_until - WEB_REFRESH_TOKEN_LIFETIME;
-            if granted_at > withdrawn_at + CLOCK_TOLERANCE {
-                continue;
-            }
-            tx.tokens().erase(&TokenKey::Web(grant.id.clone())).await?;
-            tx.web_tokens().system_erase(&grant.id).await?;
-        }
+            granted_at <= withdrawn_at + CLOCK_TOLERANCE
+        });
+        erase_grants(&tx, &grants).await?;
         Ok(tx.commit().await?)
     }
+
+    /// Erases all that one fan granted to the tenant's account, because the tenant wants nothing of him
+    /// kept; returns how many grants there were.
+    ///
+    /// # Errors
+    /// [`Error::AuthorizerNotFound`] for an account that is not the tenant's; [`Error::Storage`].
+    pub async fn erase_fan(&self, scope: &TenantScope, appid: &Appid, openid: &str) -> Result<u64> {
+        let db = &self.keeper.source().base.db;
+        let authorizer = cached(db, scope, appid).await?;
+        let tx = db.begin().await?;
+        let grants = tx.web_tokens().system_list(&authorizer.id, openid).await?;
+        erase_grants(&tx, &grants).await?;
+        tx.commit().await?;
+        Ok(count(&grants))
+    }
+
+    /// Erases all that any fan granted to the tenant's account; returns how many grants there were.
+    ///
+    /// # Errors
+    /// As [`WebTokens::erase_fan`].
+    pub async fn erase_authorizer(&self, scope: &TenantScope, appid: &Appid) -> Result<u64> {
+        let db = &self.keeper.source().base.db;
+        let authorizer = cached(db, scope, appid).await?;
+        let mut erased = 0;
+        loop {
+            let tx = db.begin().await?;
+            let grants = tx.web_tokens().system_list_some(&authorizer.id, ERASED_AT_ONCE).await?;
+            erase_grants(&tx, &grants).await?;
+            tx.commit().await?;
+            erased += count(&grants);
+            if count(&grants) < ERASED_AT_ONCE {
+                return Ok(erased);
+            }
+        }
+    }
+}
+
+async fn erase_grants(tx: &Tx, grants: &[WebGrant]) -> Result<()> {
+    for grant in grants {
+        tx.tokens().erase(&TokenKey::Web(grant.id.clone())).await?;
+        tx.web_tokens().system_erase(&grant.id).await?;
+    }
+    Ok(())
+}
+
+fn count(grants: &[WebGrant]) -> u64 {
+    u64::try_from(grants.len()).unwrap_or(u64::MAX)
 }
 
 /// A fan's grant, and the account that it was made to.

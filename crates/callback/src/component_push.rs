@@ -57,7 +57,7 @@ impl ComponentPushes {
     ) -> Result<(), Refusal> {
         let component = self.component(component_appid).await?;
         let recipient = Recipient::component(&component, self.clock.now());
-        let plaintext = recipient.open(raw_query, body)?;
+        let plaintext = recipient.open(raw_query, body)?.plaintext;
         match ComponentPush::parse(&plaintext) {
             Ok(push) if push.component_appid != component.appid.as_str() => {
                 Err(recipient.unverified("appid"))

@@ -1,3 +1,5 @@
+use lingpai_model::{Appid, id::PushId};
+
 /// Why a push is not answered with `success`.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -21,21 +23,45 @@ impl Refusal {
     }
 }
 
-/// What can go wrong while acting on a recorded push.
+/// What can go wrong after the answer: while acting on what was recorded, and for operators who look
+/// after it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A recorded push no longer reads as what it was recorded as.
     #[error("the recorded push {id} cannot be read")]
     Unreadable {
         /// Which push.
-        id: lingpai_model::id::PushId,
+        id: PushId,
         /// Why.
         #[source]
         source: lingpai_wechat::push::PushError,
     },
-    /// The grant's part failed.
+    /// There is no such push in quarantine.
+    #[error("there is no push {id} in quarantine")]
+    QuarantineNotFound {
+        /// The id that was asked for.
+        id: PushId,
+    },
+    /// What kept the push in quarantine still does: it stays there.
+    #[error("the push {id} stays in quarantine: {why}")]
+    StillQuarantined {
+        /// Which push.
+        id: PushId,
+        /// What keeps it there.
+        why: &'static str,
+    },
+    /// There is no such component.
+    #[error("there is no component {appid}")]
+    ComponentNotFound {
+        /// The appid that was asked for.
+        appid: Appid,
+    },
+    /// The account's or the grant's part failed.
     #[error(transparent)]
     Authorizer(#[from] lingpai_authorizer::Error),
+    /// The part of tenants' endpoints failed.
+    #[error(transparent)]
+    Webhook(#[from] lingpai_webhook::Error),
     /// The database failed.
     #[error(transparent)]
     Storage(#[from] lingpai_storage::Error),

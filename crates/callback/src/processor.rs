@@ -1,20 +1,27 @@
 //! What a push sets in motion, after it was answered.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use lingpai_authorizer::Grants;
 use lingpai_model::{
     Instant,
     authorization::Authorization,
+    clock::SharedClock,
     component::Component,
     exchange::{CodeOffer, CodeSource},
     push::Push,
 };
 use lingpai_storage::Db;
-use lingpai_wechat::push::component::{ComponentPush, Grant, InfoType};
+use lingpai_wechat::push::{
+    component::{ComponentPush, Grant, InfoType},
+    publish_test,
+};
 
-use crate::{Error, recipient::inner_time};
+use crate::{Error, Quarantine, recipient::inner_time};
 
 /// How many pushes one turn claims.
 const BATCH: u64 = 16;
@@ -33,24 +40,36 @@ const RETRY_PAUSES: [Duration; 6] = [
     Duration::from_secs(7200),
 ];
 
+/// How often is looked whether messages in quarantine may leave it: an account also becomes known by
+/// the browser's return, by reconciliation, and by another process.
+const LOOK_EVERY: chrono::Duration = chrono::Duration::minutes(1);
+
 /// Acts on recorded pushes.
 #[derive(Debug, Clone)]
 pub struct Processor {
     db: Db,
     grants: Grants,
+    quarantine: Quarantine,
+    clock: SharedClock,
+    /// When it last looked what may leave quarantine. Clones share it.
+    looked_at: Arc<Mutex<Instant>>,
 }
 
 impl Processor {
-    /// A service on `db`.
+    /// A service on `db`. Once a grant is redeemed, `quarantine` lets go what waited for its account;
+    /// within a minute, where an account became known in another way.
     #[must_use]
-    pub fn new(db: Db, grants: Grants) -> Self {
-        Self { db, grants }
+    pub fn new(db: Db, grants: Grants, quarantine: Quarantine) -> Self {
+        let clock = quarantine.clock();
+        let looked_at = Arc::new(Mutex::new(Instant::UNIX_EPOCH));
+        Self { db, grants, quarantine, clock, looked_at }
     }
 
     /// Claims some pushes and acts on them; returns how many.
     ///
     /// # Errors
-    /// [`Error::Storage`] when the claims could not be made. A push that fails is logged
+    /// [`Error::Storage`] when the claims could not be made, or what waits in quarantine could not be
+    /// looked through. A push that fails is logged
     /// and tried again later; it does not hold up the others.
     pub async fn run_once(&self) -> Result<usize, Error> {
         let tx = self.db.begin().await?;
@@ -62,7 +81,20 @@ impl Processor {
                 tracing::warn!(%error, "how a push went could not be recorded; it comes back when its claim ends");
             }
         }
+        if self.is_time_to_look() {
+            self.quarantine.release_known().await?;
+        }
         Ok(claimed.len())
+    }
+
+    fn is_time_to_look(&self) -> bool {
+        let now = self.clock.now();
+        let mut looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = now - *looked_at >= LOOK_EVERY;
+        if is_time {
+            *looked_at = now;
+        }
+        is_time
     }
 
     async fn work_on(&self, push: &Push) -> Result<(), Error> {
@@ -83,7 +115,7 @@ impl Processor {
         let issued_at = inner_time(message.create_time, push.received_at);
         match message.info {
             InfoType::Authorized(grant) | InfoType::UpdateAuthorized(grant) => {
-                Ok(self.grants.redeem(offer(&component, grant, issued_at)).await?)
+                self.redeem(&component, grant, issued_at).await
             }
             InfoType::Unauthorized { authorizer_appid } => {
                 Ok(self.grants.withdraw(&component, &authorizer_appid, issued_at).await?)
@@ -91,6 +123,29 @@ impl Processor {
             // Recorded by a release that acted on it; this one keeps it.
             _ => Ok(()),
         }
+    }
+
+    /// A code that one of WeChat's test accounts grants with is left alone while its test is answered:
+    /// the test has another one exchanged, and its token must stay the newest.
+    ///
+    /// Source: WeChat docs, "Whole-network publishing detection" (全网发布接入检测说明).
+    async fn redeem(
+        &self,
+        component: &Component,
+        grant: Grant,
+        issued_at: Instant,
+    ) -> Result<(), Error> {
+        let appid = grant.authorizer_appid.clone();
+        if component.answers_publish_test && publish_test::is_test_appid(appid.as_str()) {
+            tracing::info!(
+                component.appid = %component.appid,
+                authorizer.appid = %appid,
+                "WeChat's publish test has begun: {appid} granted"
+            );
+            return Ok(());
+        }
+        self.grants.redeem(offer(component, grant, issued_at)).await?;
+        self.quarantine.release_for(component, &appid).await.map(drop)
     }
 
     async fn postpone(&self, push: &Push, error: &Error) -> Result<(), Error> {

@@ -4,9 +4,11 @@
 use std::iter;
 
 use chrono::{DateTime, Duration};
-use lingpai_model::{Appid, Instant, Secret, authorizer::AccountSecret, component::Component};
+use lingpai_model::{
+    Appid, Instant, Secret, authorizer::AccountSecret, clock::Entropy, component::Component,
+};
 use lingpai_wechat::{
-    crypt::{Crypt, CryptError, EncodingAesKey},
+    crypt::{Crypt, CryptError, EncodingAesKey, KeySlot},
     push::{Envelope, PushError, PushQuery, UrlCheckQuery},
 };
 use tracing::field;
@@ -66,7 +68,7 @@ impl<'a> Recipient<'a> {
     ///
     /// # Errors
     /// [`Refusal::Unverified`]; which check failed stands in the log only.
-    pub(crate) fn open(&self, raw_query: &str, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+    pub(crate) fn open(&self, raw_query: &str, body: &[u8]) -> Result<Opened, Refusal> {
         self.opened(raw_query, body).map_err(|check| self.unverified(check))
     }
 
@@ -111,13 +113,21 @@ impl<'a> Recipient<'a> {
     }
 
     /// Opens the envelope; the error names the check that failed.
-    fn opened(&self, raw_query: &str, body: &[u8]) -> Result<Vec<u8>, &'static str> {
+    fn opened(&self, raw_query: &str, body: &[u8]) -> Result<Opened, &'static str> {
         let query = PushQuery::parse(raw_query).map_err(|_| "query")?;
-        let envelope = self.envelope(body).map_err(|_| "envelope")?;
+        let format = self.format(body);
+        let envelope = match format {
+            Format::Json => Envelope::parse_json(body),
+            Format::Xml => Envelope::parse(body),
+        };
+        let envelope = envelope.map_err(|_| "envelope")?;
         for push_token in self.push_tokens() {
             let crypt = self.crypt(push_token).map_err(|_| "key")?;
             match crypt.open(&query, &envelope.encrypt) {
-                Ok(opened) => return Ok(opened.plaintext),
+                Ok(opened) => {
+                    let sealer = Sealer { crypt, key: opened.key, format };
+                    return Ok(Opened { plaintext: opened.plaintext, sealer });
+                }
                 Err(CryptError::BadSignature) => {}
                 Err(_) => return Err("ciphertext"),
             }
@@ -131,13 +141,9 @@ impl<'a> Recipient<'a> {
     }
 
     /// An account may have chosen JSON in WeChat's console; a component cannot.
-    fn envelope(&self, body: &[u8]) -> Result<Envelope, PushError> {
+    fn format(&self, body: &[u8]) -> Format {
         let is_json = body.trim_ascii_start().starts_with(b"{");
-        if self.kind == Kind::Account && is_json {
-            Envelope::parse_json(body)
-        } else {
-            Envelope::parse(body)
-        }
+        if self.kind == Kind::Account && is_json { Format::Json } else { Format::Xml }
     }
 
     fn crypt(&self, push_token: &Secret<String>) -> Result<Crypt, CryptError> {
@@ -157,6 +163,48 @@ impl<'a> Recipient<'a> {
         match self.kind {
             Kind::Component => "component",
             Kind::Account => "authorizer",
+        }
+    }
+}
+
+/// A push that is WeChat's.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// The message, byte for byte.
+    pub(crate) plaintext: Vec<u8>,
+    /// What its reply is sealed with.
+    pub(crate) sealer: Sealer,
+}
+
+/// In which form a push came, and its reply goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// As XML: always, but for accounts with keys of their own that chose otherwise.
+    Xml,
+    /// As JSON: a mini program or a store that is connected by its own secret.
+    Json,
+}
+
+/// Seals the reply to one push, with the push token and the message key that fitted the push.
+///
+/// Source: WeChat docs, "Message encryption and decryption" (消息加解密): a reply is encrypted with the
+/// key that decrypted the request, with the same appid in its frame.
+#[derive(Debug, Clone)]
+pub(crate) struct Sealer {
+    crypt: Crypt,
+    key: KeySlot,
+    pub(crate) format: Format,
+}
+
+impl Sealer {
+    /// The envelope to answer with.
+    pub(crate) fn seal(&self, reply: &str, now: Instant, entropy: &Entropy) -> String {
+        let nonce = (u64::from_be_bytes(entropy.bytes()) % 10_000_000_000).to_string();
+        let random = entropy.bytes();
+        let sealed = self.crypt.seal(reply.as_bytes(), self.key, now.timestamp(), &nonce, random);
+        match self.format {
+            Format::Xml => sealed.to_xml(),
+            Format::Json => sealed.to_json(),
         }
     }
 }

@@ -51,6 +51,7 @@ impl Site {
             encoding_aes_key: Secret::from(KEY),
             previous_encoding_aes_key: Some(Secret::from(OLD_KEY)),
             encoding_aes_key_changed_at: None,
+            answers_publish_test: false,
             created_at: at,
             updated_at: at,
         };

@@ -58,11 +58,15 @@ pub struct ComponentChange {
     /// 消息加解密Key. The one before counts until the next change, which is as far off; but for the way
     /// back.
     pub encoding_aes_key: Option<Secret<String>>,
+    /// Whether WeChat's whole-network publish test (全网发布检测) is answered from now on.
+    pub answers_publish_test: Option<bool>,
 }
 
 impl ComponentChange {
     fn applied_to(self, mut component: Component, now: Instant) -> Result<Component> {
         component.name = self.name.unwrap_or(component.name);
+        component.answers_publish_test =
+            self.answers_publish_test.unwrap_or(component.answers_publish_test);
         component.appsecret = self.appsecret.unwrap_or(component.appsecret);
         if let Some(token) = self.push_token.filter(|token| *token != component.push_token) {
             if let Some((previous, until)) = &component.previous_push_token {
@@ -123,6 +127,7 @@ impl Components {
             encoding_aes_key: new.encoding_aes_key,
             previous_encoding_aes_key: None,
             encoding_aes_key_changed_at: None,
+            answers_publish_test: false,
             created_at: now,
             updated_at: now,
         };

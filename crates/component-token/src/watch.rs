@@ -7,7 +7,7 @@ use lingpai_model::{
     caller::OperatorCaller,
     clock::{Entropy, SharedClock},
     component::{Component, ComponentWatch},
-    event::{Event, EventKind},
+    event::{Event, EventContent, EventKind},
     id::EventId,
 };
 use lingpai_storage::Db;
@@ -152,9 +152,11 @@ impl TicketWatch {
             tenant_id: None,
             component_appid: Some(component.appid.clone()),
             authorizer_appid: None,
-            kind: EventKind::TicketLate,
+            event_type: EventKind::TicketLate.into(),
+            openid: None,
             occurred_at: at,
-            detail: None,
+            received_at: at,
+            content: EventContent::Ours(None),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Withdrawals: the push says so, WeChat confirms, and nothing is erased.
 
 use chrono::Duration;
-use lingpai_model::{Appid, Instant, component::Component, event::EventKind};
+use lingpai_model::{Appid, Instant, component::Component};
 use lingpai_wechat::errcode::Errcode;
 
 use super::{Grants, Work};
-use crate::{Error, Result, stream::emit};
+use crate::{Error, Result, stream::tell_withdrawal};
 
 /// How much older than the grant a withdrawal may seem and still be looked into: a grant that only
 /// a browser told of carries our time, not WeChat's.
@@ -50,10 +50,11 @@ impl Work {
         }
         let Ok(revoked) = authorizer.state.revoke(withdrawn_at) else { return Ok(()) };
         authorizer.state = revoked;
-        authorizer.updated_at = self.clock.now();
+        let now = self.clock.now();
+        authorizer.updated_at = now;
         tx.authorizers().system_update(&authorizer).await?;
         tx.tokens().retire(&authorizer.token_key()).await?;
-        emit(&tx, &self.entropy, &authorizer, EventKind::Unauthorized, withdrawn_at).await?;
+        tell_withdrawal(&tx, &self.entropy, &authorizer, (withdrawn_at, now)).await?;
         tx.commit().await?;
         tracing::info!(authorizer.appid = %appid, "grant of {appid} withdrawn");
         Ok(())

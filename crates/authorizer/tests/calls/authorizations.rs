@@ -8,7 +8,9 @@ use lingpai_model::{
     authorization::{AccountKind, Authorization, AuthorizationState, LinkToken},
     caller::Caller,
     clock::Clock as _,
+    event::EventKind,
     exchange::{CodeOffer, CodeSource},
+    id::EventId,
 };
 use url::Url;
 
@@ -20,7 +22,7 @@ use crate::{
 const QUERY_AUTH: &str = "/cgi-bin/component/api_query_auth";
 const BACK: &str = "https://flowers.example/done";
 
-async fn start(site: &Site, by: &Caller, category_ids: &[u32]) -> (Started, LinkToken) {
+pub(crate) async fn start(site: &Site, by: &Caller, category_ids: &[u32]) -> (Started, LinkToken) {
     let input = StartAuthorization {
         component_appid: site.world.component.appid.clone(),
         account_kind: AccountKind::Any,
@@ -36,7 +38,7 @@ async fn start(site: &Site, by: &Caller, category_ids: &[u32]) -> (Started, Link
 }
 
 /// The administrator consents; gives the code and the state that come back.
-async fn consent(site: &Site, link: &LinkToken, account: &str, sets: &[u32]) -> Return {
+pub(crate) async fn consent(site: &Site, link: &LinkToken, account: &str, sets: &[u32]) -> Return {
     let links = site.authorizations.open_visit(link).await.unwrap();
     let back = site.world.wechat.consent(links.desktop.as_str(), account, sets).await.unwrap();
     let back = Url::parse(&back).unwrap();
@@ -210,4 +212,22 @@ async fn a_grant_that_was_under_way_does_not_undo_a_release() {
     let stored = site.stored().await;
     assert_eq!(stored.tenant_id.as_ref(), Some(site.tenant.scope.tenant_id()));
     assert!(site.world.stored(&stored.token_key()).await.due_at.is_some());
+}
+
+/// WeChat says when it happened; the stream goes by when we learnt of it, so that whoever follows it
+/// finds it at its end.
+#[tokio::test]
+async fn a_withdrawal_that_is_told_late_comes_last_in_the_stream() {
+    let site = Site::open().await;
+    let withdrawn_at = site.world.clock.now();
+    site.world.wechat.revoke(SHOP).await.unwrap();
+    site.world.advance(std::time::Duration::from_secs(3600));
+    site.grants.withdraw(&site.world.component, &site.shop.appid, withdrawn_at).await.unwrap();
+    let events = site.events(&site.tenant).await;
+    let told = events.last().unwrap();
+    assert_eq!(told.event_type, EventKind::Unauthorized);
+    assert_eq!(told.occurred_at, withdrawn_at);
+    assert_eq!(told.received_at, site.world.clock.now());
+    let later = EventId::new(told.received_at - chrono::Duration::milliseconds(1), &site.entropy);
+    assert!(told.id > later, "its id goes by when we learnt of it");
 }

@@ -7,7 +7,7 @@ use lingpai_emulator::{Fault, FaultKind};
 use lingpai_model::{
     caller::Caller,
     clock::Clock as _,
-    event::EventKind,
+    event::{EventContent, EventKind},
     page::PageRequest,
     usage::{Granularity, UsageFigure},
 };
@@ -132,9 +132,10 @@ async fn a_quota_that_is_used_up_is_told_once_a_day_whoever_heard_it() {
     }
     let events = site.events(&site.tenant).await;
     assert_eq!(events.len(), 1);
-    assert_eq!(events[0].kind, EventKind::QuotaWarning);
+    assert_eq!(events[0].event_type, EventKind::QuotaWarning);
     assert_eq!(events[0].authorizer_appid, Some(site.shop.appid.clone()));
-    assert_eq!(events[0].detail, Some(json!({ "path": "/cgi-bin/menu/get", "errcode": 45009 })));
+    let detail = json!({ "path": "/cgi-bin/menu/get", "errcode": 45009 });
+    assert_eq!(events[0].content, EventContent::Ours(Some(detail)));
     assert!(site.events(&site.other).await.is_empty());
 
     one.count(&site.tenant, &shop, &path("/cgi-bin/user/get"), 45009);

@@ -6,9 +6,12 @@
 mod authorizations;
 mod authorizers;
 mod claims;
+mod customer_service;
+mod erasure;
 mod hints;
 mod ledger;
 mod proxy;
+mod publish_tests;
 mod quotas;
 mod renewals;
 mod site;

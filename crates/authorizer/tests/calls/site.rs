@@ -6,8 +6,8 @@ use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, Method};
 use lingpai_authorizer::{
     Accounts, Answered, AuthorizationUrls, Authorizations, AuthorizerTokens, Authorizers, Claims,
-    Error, Grants, JudgedPath, Ledger, Proxy, ProxyPolicy, ProxyRequest, Quotas, Reconciliations,
-    Renewals, Uncatalogued,
+    CustomerService, Error, Grants, JudgedPath, Ledger, Proxy, ProxyPolicy, ProxyRequest,
+    PublishTests, Quotas, Reconciliations, Renewals, Uncatalogued, WebTokens,
 };
 use lingpai_component_token::{
     Ceiling, ComponentTokens, KeeperBase, RefreshLimits, TicketWatch, Tickets,
@@ -54,6 +54,9 @@ pub(crate) struct Site {
     pub(crate) ledger: Ledger,
     pub(crate) renewals: Renewals,
     pub(crate) proxy: Proxy,
+    pub(crate) customer_service: CustomerService,
+    pub(crate) publish_tests: PublishTests,
+    pub(crate) web_tokens: WebTokens,
 }
 
 impl Site {
@@ -142,6 +145,9 @@ impl Site {
                 tokens.clone(),
             ),
             claims: Claims::new(db.clone(), time().0, time().1),
+            customer_service: CustomerService::new(wechat.clone(), tokens.clone()),
+            publish_tests: PublishTests::new(wechat.clone(), grants.clone()),
+            web_tokens: WebTokens::new(base.clone(), wechat.clone(), components()),
             quotas: Quotas::new(base.clone(), wechat.clone(), components(), tokens.clone()),
             proxy: Proxy::new(base, wechat, tokens.clone(), ledger.clone(), policy),
             tokens,
@@ -229,7 +235,7 @@ impl Site {
 
     /// The kinds of what a tenant was told.
     pub(crate) async fn told(&self, caller: &Caller) -> Vec<EventKind> {
-        self.events(caller).await.into_iter().map(|event| event.kind).collect()
+        self.events(caller).await.into_iter().map(|event| kind_of(&event)).collect()
     }
 
     /// The account as it is stored now.
@@ -241,6 +247,11 @@ impl Site {
 /// The same caller with other scopes.
 pub(crate) fn with_scopes(caller: &Caller, scopes: &[Scope]) -> Caller {
     Caller { scopes: scopes.iter().copied().collect(), ..caller.clone() }
+}
+
+/// Which of our own events it is.
+pub(crate) fn kind_of(event: &Event) -> EventKind {
+    EventKind::ALL.into_iter().find(|kind| event.event_type == *kind).expect("one of ours")
 }
 
 fn tenant(world: &World, entropy: &Entropy, name: &str) -> Tenant {

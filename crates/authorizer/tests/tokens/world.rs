@@ -74,6 +74,7 @@ impl World {
             encoding_aes_key: Secret::new(identity.encoding_aes_key),
             previous_encoding_aes_key: None,
             encoding_aes_key_changed_at: None,
+            answers_publish_test: false,
             created_at: now,
             updated_at: now,
         };

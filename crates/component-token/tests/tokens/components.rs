@@ -84,6 +84,7 @@ async fn a_change_of_nothing_is_none_and_not_in_the_trail() {
         appsecret: Some(appsecret),
         push_token: Some(push_token),
         encoding_aes_key: Some(encoding_aes_key),
+        answers_publish_test: Some(false),
     };
     for change in [ComponentChange::default(), same] {
         assert_eq!(service.change(&by, appid, change).await.unwrap(), world.component);
@@ -237,4 +238,20 @@ async fn what_an_operator_asks_for_is_in_the_trail_whatever_becomes_of_it() {
     let actions: Vec<Action> = trail(&world).await.into_iter().map(|entry| entry.0).collect();
     let refresh = Action::ComponentTokenRefreshAsked;
     assert_eq!(actions, [Action::ComponentTicketPushAsked, refresh.clone(), refresh]);
+}
+
+#[tokio::test]
+async fn the_publish_test_is_answered_while_an_operator_wants_it() {
+    let world = World::start().await;
+    let (service, by, appid) = (components(&world), world.operator(), &world.component.appid);
+    assert!(!world.component.answers_publish_test, "a new component does not");
+    for wanted in [true, false] {
+        let change = ComponentChange { answers_publish_test: Some(wanted), ..Default::default() };
+        service.change(&by, appid, change).await.unwrap();
+        assert_eq!(service.get(appid).await.unwrap().answers_publish_test, wanted);
+        let kept = ComponentChange { name: Some(format!("{wanted}")), ..Default::default() };
+        let changed = service.change(&by, appid, kept).await.unwrap();
+        assert_eq!(changed.answers_publish_test, wanted, "another change leaves it");
+    }
+    assert_eq!(trail(&world).await.len(), 4);
 }

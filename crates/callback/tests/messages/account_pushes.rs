@@ -1,89 +1,68 @@
 //! What becomes of a push to an account that is connected by its own secret.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use lingpai_authorizer::{Error, NewWebToken, WebTokens};
-use lingpai_callback::{AccountPushes, Refusal};
-use lingpai_component_token::{
-    Ceiling, ComponentTokens, KeeperBase, RefreshLimits, TicketWatch, Tickets,
-};
-use lingpai_emulator::{Emulator, EmulatorConfig};
+use lingpai_authorizer::{Error, NewWebToken};
+use lingpai_callback::{Refusal, Taken};
 use lingpai_model::{
-    Appid, Instant, Secret,
-    authorizer::{AccountSecret, Authorizer, AuthorizerState, Connection, Profile, TokenApi},
-    clock::{Entropy, ManualClock, SharedClock},
-    id::AuthorizerId,
-    push::PushState,
+    Appid, Secret,
+    authorizer::Authorizer,
+    auto_reply::{AutoReplies, AutoReply, Reply, Trigger},
+    clock::Clock as _,
+    page::PageRequest,
     token::AccessToken,
     web_token::WebTokenOwner,
 };
-use lingpai_storage::{
-    Db,
-    testing::{TestDb, count_messages},
-};
+use lingpai_storage::testing::count_messages;
 use lingpai_wechat::{
-    client::{Client, ClientConfig},
     crypt::{Crypt, EncodingAesKey, KeySlot, envelope_to_account, plain_signature},
+    push::SealedReply,
 };
-use tokio_util::task::TaskTracker;
 
-const KEY: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ";
+use crate::site::{OWN_KEY, Site as Installation};
+
 const SHOP: &str = "wxshop";
 const OTHER: &str = "wxother";
 const MUTE: &str = "wxmute";
 const FAN: &str = "oABCDefghij0123456789klmnopq";
 const OTHER_FAN: &str = "oZYXWefghij0123456789klmnopq";
 
+/// Two accounts with the same keys, and one that gets no pushes.
 struct Site {
-    db: Db,
+    installation: Installation,
     shop: Authorizer,
     other: Authorizer,
-    web_tokens: WebTokens,
-    pushes: AccountPushes,
-    clock: SharedClock,
-    _wechat: Emulator,
-    _database: TestDb,
 }
 
 impl Site {
-    /// Two accounts with the same keys, and one that gets no pushes.
     async fn open() -> Self {
-        let database = TestDb::sqlite().await;
-        let db = database.db.clone();
-        let entropy = Entropy::seeded(1);
-        let start = Instant::UNIX_EPOCH + chrono::Duration::days(1);
-        let clock: SharedClock = Arc::new(ManualClock::at(start));
-        let wechat = Emulator::start(EmulatorConfig::for_tests()).await.expect("given");
-        let api_url = wechat.base_url().parse().expect("given");
-        let client =
-            Client::new(ClientConfig { api_url, ..ClientConfig::default() }).expect("given");
-        let base = KeeperBase {
-            db: db.clone(),
-            clock: Arc::clone(&clock),
-            entropy: entropy.clone(),
-            ceiling: Arc::new(Ceiling::new(RefreshLimits::default())),
-            tasks: TaskTracker::new(),
-        };
-        let tickets = Tickets::new(db.clone(), Arc::clone(&clock));
-        let watch =
-            TicketWatch::new(db.clone(), client.clone(), Arc::clone(&clock), entropy.clone());
-        let component_tokens = ComponentTokens::new(base.clone(), client.clone(), tickets, watch);
-        let web_tokens = WebTokens::new(base, client, component_tokens);
-        let key = || Some(Secret::from(KEY));
-        let shop = connect(&db, &entropy, SHOP, key()).await;
-        let other = connect(&db, &entropy, OTHER, key()).await;
-        connect(&db, &entropy, MUTE, None).await;
-        let world = (Arc::clone(&clock), entropy);
-        let pushes = AccountPushes::new(db.clone(), web_tokens.clone(), world);
-        Self { db, shop, other, web_tokens, pushes, clock, _wechat: wechat, _database: database }
+        let installation = Installation::open().await;
+        let shop = installation.connect(SHOP, Some(OWN_KEY)).await;
+        let other = installation.connect(OTHER, Some(OWN_KEY)).await;
+        installation.connect(MUTE, None).await;
+        Self { installation, shop, other }
     }
 
     /// Pushes a message as WeChat does: encrypted for one account, to the path of another or the
     /// same.
-    async fn push(&self, message: &[u8], encrypted_for: &str, path: &str) -> Result<(), Refusal> {
+    async fn push(
+        &self,
+        message: &[u8],
+        encrypted_for: &str,
+        path: &str,
+    ) -> Result<Taken, Refusal> {
         let (query, encrypt) = sealed(message, encrypted_for);
         let envelope = envelope_to_account("gh_0a1b2c3d4e5f", &encrypt);
-        self.pushes.accept(path, &query, envelope.as_bytes()).await
+        self.installation.account_pushes.accept(path, &query, envelope.as_bytes()).await
+    }
+
+    async fn count(&self) -> u64 {
+        count_messages(&self.installation.db).await
+    }
+
+    async fn count_quarantined(&self) -> usize {
+        let quarantine = &self.installation.quarantine;
+        quarantine.list(&PageRequest::first()).await.unwrap().items.len()
     }
 
     /// A fan grants to an account.
@@ -93,15 +72,15 @@ impl Site {
             openid: openid.to_owned(),
             scope: scope.to_owned(),
         };
-        let lifetime = Duration::from_secs(7200);
-        let token = AccessToken::obtained(Secret::from("token"), self.clock.now(), lifetime);
+        let (lifetime, now) = (Duration::from_secs(7200), self.installation.clock.now());
+        let token = AccessToken::obtained(Secret::from("token"), now, lifetime);
         let refresh_token = Secret::from("refresh token");
         let new = NewWebToken { owner, unionid: None, token, refresh_token };
-        self.web_tokens.keep(new).await.expect("given");
+        self.installation.web_tokens.keep(new).await.expect("given");
     }
 
     async fn is_forgotten(&self, authorizer: &Authorizer, openid: &str, scope: &str) -> bool {
-        match self.web_tokens.get(authorizer, openid, scope).await {
+        match self.installation.web_tokens.get(authorizer, openid, scope).await {
             Ok(_) => false,
             Err(Error::FanUnknown) => true,
             Err(error) => panic!("{error}"),
@@ -109,48 +88,10 @@ impl Site {
     }
 }
 
-async fn connect(
-    db: &Db,
-    entropy: &Entropy,
-    appid: &str,
-    key: Option<Secret<String>>,
-) -> Authorizer {
-    let at = Instant::UNIX_EPOCH;
-    let authorizer = Authorizer {
-        id: AuthorizerId::new(at, entropy),
-        connection: Connection::Secret,
-        tenant_id: None,
-        refused_at: None,
-        released_at: None,
-        appid: Appid::parse(appid).expect("given"),
-        state: AuthorizerState::Active,
-        generation: 1,
-        granted_at: at,
-        profile: Profile::default(),
-        func_info: vec![],
-        created_at: at,
-        updated_at: at,
-    };
-    let secret = AccountSecret {
-        authorizer_id: authorizer.id.clone(),
-        appid: authorizer.appid.clone(),
-        appsecret: Secret::from("secret"),
-        token_api: TokenApi::StableToken,
-        push_token: key.as_ref().map(|_| Secret::from("token")),
-        encoding_aes_key: key,
-        created_at: at,
-    };
-    let tx = db.begin().await.expect("given");
-    tx.authorizers().system_insert(&authorizer).await.expect("given");
-    tx.account_secrets().system_insert(&secret).await.expect("given");
-    tx.commit().await.expect("given");
-    authorizer
-}
-
 /// The query and the ciphertext of a message.
 fn sealed(message: &[u8], encrypted_for: &str) -> (String, String) {
     let appid = Appid::parse(encrypted_for).expect("given");
-    let key = EncodingAesKey::parse(KEY).expect("given");
+    let key = EncodingAesKey::parse(OWN_KEY).expect("given");
     let crypt = Crypt::new(Secret::from("token"), appid, key, None);
     let sealed = crypt.seal(message, KeySlot::Current, 1_700_000_000, "415670741", [7; 16]);
     let query = format!(
@@ -160,10 +101,12 @@ fn sealed(message: &[u8], encrypted_for: &str) -> (String, String) {
     (query, sealed.encrypt)
 }
 
+/// Later than any clock here: a withdrawal is meant for what was granted before it.
 fn message(from: &str, rest: &str) -> Vec<u8> {
+    let at = 4_000_000_000_i64;
     let head = format!(
         "<ToUserName>gh_0a1b2c3d4e5f</ToUserName><FromUserName>{from}</FromUserName>\
-         <CreateTime>86500</CreateTime>"
+         <CreateTime>{at}</CreateTime>"
     );
     format!("<xml>{head}{rest}</xml>").into_bytes()
 }
@@ -195,7 +138,8 @@ async fn an_unencrypted_message_is_refused_even_when_its_query_is_signed() {
     let signature = plain_signature(&Secret::from("token"), "1700000000", "415670741");
     let signed = format!("signature={signature}&timestamp=1700000000&nonce=415670741");
     for query in [signed.clone(), format!("{signed}&encrypt_type=raw")] {
-        let refusal = site.pushes.accept(SHOP, &query, &text(1)).await.unwrap_err();
+        let refusal =
+            site.installation.account_pushes.accept(SHOP, &query, &text(1)).await.unwrap_err();
         assert!(matches!(refusal, Refusal::Unverified), "{refusal}");
     }
 }
@@ -205,7 +149,7 @@ async fn an_account_may_have_chosen_json_for_its_envelope() {
     let site = Site::open().await;
     let (query, encrypt) = sealed(&text(1), SHOP);
     let envelope = format!(r#" {{"ToUserName":"gh_0a1b2c3d4e5f","Encrypt":"{encrypt}"}}"#);
-    site.pushes.accept(SHOP, &query, envelope.as_bytes()).await.unwrap();
+    site.installation.account_pushes.accept(SHOP, &query, envelope.as_bytes()).await.unwrap();
 }
 
 #[tokio::test]
@@ -214,11 +158,11 @@ async fn the_check_of_a_url_is_answered_for_accounts_that_get_pushes() {
     let signature = plain_signature(&Secret::from("token"), "1700000000", "415670741");
     let query =
         format!("signature={signature}&timestamp=1700000000&nonce=415670741&echostr=123456");
-    assert_eq!(site.pushes.check_url(SHOP, &query).await.unwrap(), "123456");
+    assert_eq!(site.installation.account_pushes.check_url(SHOP, &query).await.unwrap(), "123456");
     for (path, query) in
         [(MUTE, query.as_str()), ("wxnobody", &query), (SHOP, &query.replace('7', "8"))]
     {
-        let refusal = site.pushes.check_url(path, query).await.unwrap_err();
+        let refusal = site.installation.account_pushes.check_url(path, query).await.unwrap_err();
         assert!(matches!(refusal, Refusal::Unverified), "{path} {query}");
     }
 }
@@ -258,7 +202,7 @@ async fn without_the_database_no_push_is_accepted_and_each_may_be_repeated() {
     let site = Site::open().await;
     // The account's keys are known from now on; only writing fails below.
     site.push(&text(1), SHOP, SHOP).await.unwrap();
-    site.db.clone().close().await;
+    site.installation.db.clone().close().await;
     let refusal = site.push(&text(2), SHOP, SHOP).await.unwrap_err();
     assert!(matches!(refusal, Refusal::Unrecorded(_)) && !refusal.is_final(), "{refusal}");
     let refusal = site.push(&withdrawal(FAN), SHOP, SHOP).await.unwrap_err();
@@ -274,10 +218,10 @@ async fn a_message_is_recorded_once_however_often_it_is_repeated() {
             site.push(&push, SHOP, SHOP).await.unwrap();
         }
     }
-    assert_eq!(count_messages(&site.db, PushState::Kept).await, 5);
+    assert_eq!(site.count().await, 5);
     // The same id at another account is another message.
     site.push(&text(1), OTHER, OTHER).await.unwrap();
-    assert_eq!(count_messages(&site.db, PushState::Kept).await, 6);
+    assert_eq!(site.count().await, 6);
 }
 
 #[tokio::test]
@@ -288,7 +232,7 @@ async fn a_repetition_is_known_by_its_head_though_its_text_differs() {
     for push in [text(1), again] {
         site.push(&push, SHOP, SHOP).await.unwrap();
     }
-    assert_eq!(count_messages(&site.db, PushState::Kept).await, 1);
+    assert_eq!(site.count().await, 1);
 }
 
 #[tokio::test]
@@ -298,8 +242,8 @@ async fn an_authentic_message_that_cannot_be_read_is_kept_in_quarantine_and_once
     for push in [deep.as_slice(), deep.as_slice(), b"{\"MsgType\":\"text\"}", b"\0\xff"] {
         site.push(push, SHOP, SHOP).await.unwrap();
     }
-    assert_eq!(count_messages(&site.db, PushState::Quarantined).await, 3);
-    assert_eq!(count_messages(&site.db, PushState::Kept).await, 0);
+    assert_eq!(site.count_quarantined().await, 3);
+    assert_eq!(site.count().await, 0);
 }
 
 #[tokio::test]
@@ -307,7 +251,37 @@ async fn what_is_refused_is_not_recorded() {
     let site = Site::open().await;
     site.push(&text(1), OTHER, SHOP).await.unwrap_err();
     site.push(&text(1), MUTE, MUTE).await.unwrap_err();
-    for state in PushState::ALL {
-        assert_eq!(count_messages(&site.db, state).await, 0);
-    }
+    assert_eq!((site.count().await, site.count_quarantined().await), (0, 0));
+}
+
+#[tokio::test]
+async fn json_is_answered_as_json() {
+    let site = Site::open().await;
+    let message = format!(
+        r#"{{"ToUserName":"gh_0a1b2c3d4e5f","FromUserName":"{FAN}","CreateTime":1700000000,
+            "MsgType":"text","Content":"客服","MsgId":9007199254740993}}"#
+    );
+    let (query, encrypt) = sealed(message.as_bytes(), SHOP);
+    let envelope = lingpai_wechat::crypt::json_envelope_to_account("gh_0a1b2c3d4e5f", &encrypt);
+    let rules = vec![AutoReply {
+        trigger: Trigger::AnyMessage,
+        reply: Reply::TransferCustomerService { kf_account: None },
+    }];
+    let (installation, shop) = (&site.installation, &site.shop);
+    let (scope, replies) = (&installation.tenant.scope, AutoReplies { rules });
+    let now = installation.clock.now();
+    installation
+        .change(async |tx| tx.auto_replies().put(scope, &shop.id, &replies, now).await.unwrap())
+        .await;
+    let taken = installation.account_pushes.accept(SHOP, &query, envelope.as_bytes()).await;
+    let Ok(Taken::Asked(asked)) = taken else { panic!("a reply was expected: {taken:?}") };
+    let Taken::Reply(answer) = asked.answer().await else { panic!("a reply was expected") };
+    assert!(answer.starts_with('{'), "{answer}");
+    let answer = SealedReply::parse(answer.as_bytes()).unwrap();
+    let key = EncodingAesKey::parse(OWN_KEY).unwrap();
+    let crypt = Crypt::new(Secret::from("token"), shop.appid.clone(), key, None);
+    let opened = crypt.open(&answer.query, &answer.encrypt).unwrap();
+    let text = String::from_utf8(opened.plaintext).unwrap();
+    assert!(text.starts_with('{') && text.contains("transfer_customer_service"), "{text}");
+    assert_eq!(site.count().await, 1);
 }
