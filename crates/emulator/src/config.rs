@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use lingpai_wechat::push::publish_test::{TestAccount, TestAccountKind};
 use serde::{Deserialize, Serialize};
 
 use crate::state::quota::Rate;
@@ -166,6 +167,21 @@ pub struct AccountConfig {
     /// Encrypts its messages in place of the component's, with its own appid in the frame.
     #[serde(default)]
     pub encoding_aes_key: Option<String>,
+    /// How its messages are written, if it has a push token and a key of its own; those that go to
+    /// the component are XML.
+    #[serde(default)]
+    pub message_format: MessageFormat,
+}
+
+/// How an account's messages are written, as its console says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageFormat {
+    /// As everywhere.
+    #[default]
+    Xml,
+    /// As a mini program may choose.
+    Json,
 }
 
 /// What an account is.
@@ -276,6 +292,38 @@ impl AccountConfig {
             ..token_shop()
         }
     }
+
+    /// One of the accounts that WeChat tests services with before they are published. It has one fan
+    /// and every set that the test is about.
+    pub(crate) fn of_publish_test(account: &TestAccount) -> Self {
+        let kind = match account.kind {
+            TestAccountKind::OfficialAccount => AccountKind::OfficialAccount,
+            TestAccountKind::MiniProgram => AccountKind::MiniProgram,
+        };
+        let openid = format!("oPublishTest00000000{}", &account.appid[account.appid.len() - 8..]);
+        Self {
+            appid: account.appid.to_owned(),
+            user_name: account.user_name.to_owned(),
+            nick_name: format!("全网发布检测{}", account.group),
+            principal_name: String::new(),
+            alias: String::new(),
+            kind,
+            service_type: if kind == AccountKind::OfficialAccount { 2 } else { 0 },
+            verify_type: 0,
+            permission_sets: match kind {
+                AccountKind::OfficialAccount => vec![1, 2, 3, 4, 7, 11, 15, 24],
+                AccountKind::MiniProgram => vec![17, 18, 19, 25, 30],
+            },
+            fans: vec![Fan { openid, nickname: "全网发布检测".to_owned() }],
+            appsecret: None,
+            ..token_shop()
+        }
+    }
+
+    /// How its messages are written: the component's are always XML.
+    pub(crate) fn format(&self) -> MessageFormat {
+        if self.push_token.is_some() { self.message_format } else { MessageFormat::Xml }
+    }
 }
 
 /// Source: WeChat docs, "Get access token" (2000 a day for an official account) and "Get stable
@@ -317,6 +365,7 @@ fn token_shop() -> AccountConfig {
         messages_url: None,
         push_token: None,
         encoding_aes_key: None,
+        message_format: MessageFormat::Xml,
     }
 }
 
@@ -337,6 +386,7 @@ fn token_orders() -> AccountConfig {
         messages_url: None,
         push_token: None,
         encoding_aes_key: None,
+        message_format: MessageFormat::Xml,
     }
 }
 
@@ -357,6 +407,7 @@ fn token_flowers() -> AccountConfig {
         messages_url: None,
         push_token: None,
         encoding_aes_key: None,
+        message_format: MessageFormat::Xml,
     }
 }
 

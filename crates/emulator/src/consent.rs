@@ -110,12 +110,15 @@ impl AuthorizeLink {
         if fits { Ok(()) } else { Err(PageError::Parameters) }
     }
 
-    /// The accounts that may consent: the one that is named, else those of the right kind.
+    /// The accounts that may consent: the one that is named, else those of the right kind. Those of
+    /// the publish test may, but are not shown.
     pub(crate) fn offered<'a>(
         &'a self,
         platform: &'a Platform,
     ) -> impl Iterator<Item = &'a Account> {
-        platform.accounts.values().filter(|account| self.offers(account))
+        let is_shown =
+            |account: &Account| !account.is_of_publish_test || !self.biz_appid.is_empty();
+        platform.accounts.values().filter(move |account| self.offers(account) && is_shown(account))
     }
 
     /// The sets of an account that this link asks for.

@@ -5,30 +5,38 @@ mod page;
 
 use poem::{Route, RouteMethod, delete, get, patch, post, put};
 
-/// Everything under `/control`.
+/// Everything under `/control`: the page, and below `/api` the JSON.
 pub(crate) fn routes() -> Route {
     Route::new()
         .at("/", RouteMethod::new().get(page::show).post(page::act))
-        .at("/api/state", get(api::get_state))
-        .at("/api/calls", get(api::list_calls))
-        .at("/api/stats", get(api::list_stats))
-        .at("/api/issues", get(api::list_issues))
-        .at("/api/pushes", RouteMethod::new().get(api::list_pushes).post(api::push_raw))
-        .at("/api/pushes/flush", post(api::flush_pushes))
-        .at("/api/tickets", post(api::push_ticket))
-        .at("/api/messages", post(api::push_message))
-        .at("/api/accounts", post(api::add_account))
-        .at("/api/accounts/:appid", patch(api::change_account))
-        .at("/api/accounts/:appid/revoke", post(api::revoke_grant))
-        .at("/api/consents", post(api::give_consent))
-        .at("/api/grants", post(api::give_grant))
-        .at("/api/web-tokens", post(api::mint_web_tokens))
-        .at("/api/faults", get(api::list_faults).post(api::set_fault).delete(api::clear_faults))
-        .at("/api/faults/:id", delete(api::clear_fault))
-        .at("/api/holds/release", post(api::release_held))
-        .at("/api/kills", post(api::kill_tokens))
-        .at("/api/clock", post(api::advance_clock))
-        .at("/api/switches", RouteMethod::new().get(api::get_switches).patch(api::change_switches))
-        .at("/api/quotas", put(api::set_quota))
-        .at("/api/targets", put(api::set_targets))
+        .nest("/api", api_routes())
+}
+
+/// The JSON half.
+pub(crate) fn api_routes() -> Route {
+    Route::new()
+        .at("/state", get(api::get_state))
+        .at("/calls", get(api::list_calls))
+        .at("/stats", get(api::list_stats))
+        .at("/issues", get(api::list_issues))
+        .at("/pushes", RouteMethod::new().get(api::list_pushes).post(api::push_raw))
+        .at("/pushes/flush", post(api::flush_pushes))
+        .at("/tickets", post(api::push_ticket))
+        .at("/messages", post(api::push_message))
+        .at("/fans/message", post(api::fan_message))
+        .at("/publish-test", RouteMethod::new().get(api::list_verdicts).post(api::publish_test))
+        .at("/accounts", post(api::add_account))
+        .at("/accounts/:appid", patch(api::change_account))
+        .at("/accounts/:appid/revoke", post(api::revoke_grant))
+        .at("/consents", post(api::give_consent))
+        .at("/grants", post(api::give_grant))
+        .at("/web-tokens", post(api::mint_web_tokens))
+        .at("/faults", get(api::list_faults).post(api::set_fault).delete(api::clear_faults))
+        .at("/faults/:id", delete(api::clear_fault))
+        .at("/holds/release", post(api::release_held))
+        .at("/kills", post(api::kill_tokens))
+        .at("/clock", post(api::advance_clock))
+        .at("/switches", RouteMethod::new().get(api::get_switches).patch(api::change_switches))
+        .at("/quotas", put(api::set_quota))
+        .at("/targets", put(api::set_targets))
 }

@@ -7,8 +7,10 @@ use anyhow::{Context as _, ensure};
 
 use crate::browser;
 use crate::config::{AccountConfig, EmulatorConfig, Switches};
+use crate::fan_messages::FanMessage;
 use crate::faults::{Fault, StandingFault};
 use crate::ledger::{Call, FlightStats};
+use crate::publish_test::StepVerdict;
 use crate::pusher::{PushOutcome, PushRecord};
 use crate::serve;
 use crate::state::Kill;
@@ -66,7 +68,7 @@ impl Emulator {
 
     /// Pushes any text to the events URL, encrypted as every push.
     pub async fn push(&self, info_xml: &str) -> PushOutcome {
-        self.world.dispatch(self.world.raw_push("raw", info_xml.to_owned())).await
+        self.world.dispatch(self.world.raw_push("raw", info_xml.to_owned())).await.outcome
     }
 
     /// Pushes any text to an account's messages URL.
@@ -75,7 +77,21 @@ impl Emulator {
     /// When there is no such account.
     pub async fn push_message(&self, appid: &str, xml: &str) -> anyhow::Result<PushOutcome> {
         let push = self.world.message_push(appid, xml.to_owned()).context("no such account")?;
-        Ok(self.world.dispatch(push).await)
+        Ok(self.world.dispatch(push).await.outcome)
+    }
+
+    /// A fan writes or does something; gives the first attempt with the reply that he is shown.
+    ///
+    /// # Errors
+    /// When there is no such account, or it is not said what the fan writes or does.
+    pub async fn fan_message(&self, message: &FanMessage) -> anyhow::Result<PushRecord> {
+        self.world.fan_message(message).await
+    }
+
+    /// Tests the service as WeChat does before it is published to the whole network: with the two
+    /// accounts of one group (1 to 5), or with all ten. Gives a verdict for each step.
+    pub async fn publish_test(&self, group: Option<u8>) -> Vec<StepVerdict> {
+        self.world.publish_test(group).await
     }
 
     /// Sends the pushes that are kept back behind a redirect or for reordering.
@@ -299,7 +315,7 @@ pub(crate) async fn revoke(world: &Arc<World>, appid: &str) -> Option<PushOutcom
         return None;
     }
     let push = world.info_push("unauthorized", &[("AuthorizerAppid", appid)]);
-    Some(world.dispatch(push).await)
+    Some(world.dispatch(push).await.outcome)
 }
 
 /// Grants without a page and without a push. No sets named: all that the account has.

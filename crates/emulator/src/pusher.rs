@@ -3,6 +3,8 @@
 //! A push runs in a task of its own, so a browser that hangs up in the middle of a consent does
 //! not take the push with it. Every attempt has a fresh random, nonce and time stamp.
 
+mod record;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,13 +12,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use lingpai_wechat::crypt;
-use serde::Serialize;
 use tokio::time::sleep;
 use url::Url;
 
-use crate::config::PushPolicy;
+use crate::config::{AccountKind, MessageFormat, PushPolicy};
+use crate::fan_messages::Written;
+use crate::replies::{self, Judged};
 use crate::seal::Seal;
 use crate::world::World;
+
+pub use record::{PushOutcome, PushRecord};
 
 /// How many attempts are remembered.
 const RECORDS_KEPT: usize = 1000;
@@ -29,54 +34,6 @@ const MESSAGE_ATTEMPTS: u32 = 3;
 /// How much of an answer is read.
 const ANSWER_BYTES: usize = 64 * 1024;
 
-/// What came of a push's first attempt; repeats go on in the background.
-#[derive(Debug, Clone, Serialize)]
-pub struct PushOutcome {
-    /// The InfoType or message type.
-    pub name: String,
-    /// The HTTP status of the answer, if one came in time.
-    pub status: Option<u16>,
-    /// The body of the answer.
-    pub body: String,
-    /// Why no answer came, or why nothing was sent.
-    pub error: Option<String>,
-}
-
-impl PushOutcome {
-    /// Whether the answer was exactly HTTP 200 and `success`.
-    #[must_use]
-    pub fn is_accepted(&self) -> bool {
-        self.status == Some(200) && self.body == "success"
-    }
-
-    fn unsent(name: &str, why: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            status: None,
-            body: String::new(),
-            error: Some(why.to_owned()),
-        }
-    }
-}
-
-/// One attempt to push.
-#[derive(Debug, Clone, Serialize)]
-pub struct PushRecord {
-    /// The same for all attempts of one push.
-    pub series: u64,
-    /// Counts the attempts of a series from 1.
-    pub attempt: u32,
-    /// When it was sent, Unix milliseconds of the emulator's clock.
-    pub at_ms: i64,
-    /// How long the answer took, in milliseconds.
-    pub took_ms: u64,
-    /// What came of it.
-    #[serde(flatten)]
-    pub outcome: PushOutcome,
-    /// What was inside, in clear.
-    pub plaintext: String,
-}
-
 /// Something to push.
 #[derive(Debug, Clone)]
 pub(crate) struct Push {
@@ -84,15 +41,39 @@ pub(crate) struct Push {
     name: String,
     plaintext: String,
     to: Addressee,
+    /// The fan behind it, who stands in the query as well.
+    openid: Option<String>,
 }
 
 #[derive(Debug, Clone)]
 enum Addressee {
     Component,
-    Account { appid: String, user_name: String },
+    Account { appid: String, user_name: String, kind: AccountKind },
+}
+
+/// Where a push goes, and how it is sealed and wrapped.
+struct Way {
+    url: Url,
+    seal: Arc<Seal>,
+    format: MessageFormat,
+}
+
+/// What was answered.
+struct Posted {
+    status: u16,
+    body: String,
+    judged: Judged,
 }
 
 impl Push {
+    /// The account it goes to; none for the component's own pushes.
+    fn appid(&self) -> Option<&str> {
+        match &self.to {
+            Addressee::Component => None,
+            Addressee::Account { appid, .. } => Some(appid),
+        }
+    }
+
     /// Whether an answer ends the repeats. An event wants the word `success`. A message wants an
     /// answer: the word, nothing, or a reply.
     ///
@@ -181,29 +162,45 @@ impl World {
     /// A push to the component with any text inside.
     pub(crate) fn raw_push(&self, name: &str, plaintext: String) -> Push {
         let series = self.pusher.next_series();
-        Push { series, name: name.to_owned(), plaintext, to: Addressee::Component }
+        let to = Addressee::Component;
+        Push { series, name: name.to_owned(), plaintext, to, openid: None }
     }
 
     /// A push to an account's message URL with any text inside; `None` for an unknown account.
     pub(crate) fn message_push(&self, appid: &str, plaintext: String) -> Option<Push> {
-        let user_name = self.platform().accounts.get(appid)?.config.user_name.clone();
-        let to = Addressee::Account { appid: appid.to_owned(), user_name };
-        Some(Push { series: self.pusher.next_series(), name: "message".to_owned(), plaintext, to })
+        let to = self.addressee(appid)?;
+        let series = self.pusher.next_series();
+        Some(Push { series, name: "message".to_owned(), plaintext, to, openid: None })
+    }
+
+    /// A push of what a fan wrote or did; `None` for an unknown account.
+    pub(crate) fn fan_push(&self, appid: &str, written: Written) -> Option<Push> {
+        let to = self.addressee(appid)?;
+        let series = self.pusher.next_series();
+        let Written { name, plaintext, openid } = written;
+        Some(Push { series, name, plaintext, to, openid: Some(openid) })
+    }
+
+    fn addressee(&self, appid: &str) -> Option<Addressee> {
+        let platform = self.platform();
+        let config = &platform.accounts.get(appid)?.config;
+        let (user_name, kind) = (config.user_name.clone(), config.kind);
+        Some(Addressee::Account { appid: appid.to_owned(), user_name, kind })
     }
 
     /// Mints a ticket and pushes it.
     pub(crate) async fn push_ticket(self: &Arc<Self>) -> PushOutcome {
         let ticket = self.platform().new_ticket(self.now());
         let push = self.info_push("component_verify_ticket", &[("ComponentVerifyTicket", &ticket)]);
-        self.dispatch(push).await
+        self.dispatch(push).await.outcome
     }
 
-    /// Sends a push in a task of its own and gives the first attempt's outcome.
-    pub(crate) async fn dispatch(self: &Arc<Self>, push: Push) -> PushOutcome {
-        let name = push.name.clone();
+    /// Sends a push in a task of its own and gives the first attempt.
+    pub(crate) async fn dispatch(self: &Arc<Self>, push: Push) -> PushRecord {
+        let unsent = PushRecord::unsent(&push, self.now(), "the emulator is stopping");
         let world = Arc::clone(self);
         let task = self.tasks.spawn(async move { world.send(push).await });
-        task.await.unwrap_or_else(|_| PushOutcome::unsent(&name, "the emulator is stopping"))
+        task.await.unwrap_or(unsent)
     }
 
     /// Keeps a push back so that a redirect arrives first; it goes after the head start.
@@ -232,7 +229,7 @@ impl World {
         waiting.extend(lock(&self.pusher.partner).take());
         let mut outcomes = Vec::new();
         for push in waiting {
-            outcomes.push(self.deliver(&push).await);
+            outcomes.push(self.deliver(&push).await.outcome);
         }
         outcomes
     }
@@ -256,7 +253,7 @@ impl World {
         }
     }
 
-    async fn send(self: Arc<Self>, push: Push) -> PushOutcome {
+    async fn send(self: Arc<Self>, push: Push) -> PushRecord {
         let switches = self.switches();
         let mut batch = vec![push];
         if switches.reorder_pushes {
@@ -265,111 +262,129 @@ impl World {
                 Some(first) => batch.push(first),
                 None => {
                     let push = batch.remove(0);
-                    let outcome = PushOutcome::unsent(&push.name, "kept back for the next one");
+                    let why = "kept back for the next one";
+                    let unsent = PushRecord::unsent(&push, self.now(), why);
                     *partner = Some(push);
-                    return outcome;
+                    return unsent;
                 }
             }
         }
-        let mut first_outcome = None;
+        let mut first = None;
         for push in &batch {
-            let outcome = self.deliver(push).await;
-            first_outcome.get_or_insert(outcome);
+            let record = self.deliver(push).await;
+            first.get_or_insert(record);
             if switches.duplicate_pushes {
                 self.deliver(push).await;
             }
         }
-        first_outcome.expect("a batch has at least one push")
+        first.expect("a batch has at least one push")
     }
 
     /// The first attempt; if it settles nothing the repeats run in the background.
-    async fn deliver(self: &Arc<Self>, push: &Push) -> PushOutcome {
-        let outcome = self.attempt(push, 1).await;
-        let was_sent = outcome.status.is_some() || self.way_of(push).is_ok();
-        if !push.is_settled_by(&outcome) && was_sent {
+    async fn deliver(self: &Arc<Self>, push: &Push) -> PushRecord {
+        let record = self.attempt(push, 1).await;
+        let was_sent = record.outcome.status.is_some() || self.way_of(push).is_ok();
+        if !push.is_settled_by(&record.outcome) && was_sent {
             let (world, push) = (Arc::clone(self), push.clone());
             self.tasks.spawn(async move { world.repeat(&push).await });
         }
-        outcome
+        record
     }
 
     async fn repeat(&self, push: &Push) {
         for (attempt, pause) in (2..).zip(&self.push_policy.pauses_ms) {
             let goes_on = attempt <= push.attempts_at_most()
                 && self.sleeps(Duration::from_millis(*pause)).await;
-            if !goes_on || push.is_settled_by(&self.attempt(push, attempt).await) {
+            if !goes_on || push.is_settled_by(&self.attempt(push, attempt).await.outcome) {
                 return;
             }
         }
     }
 
-    async fn attempt(&self, push: &Push, attempt: u32) -> PushOutcome {
-        let at_ms = self.now();
+    async fn attempt(&self, push: &Push, attempt: u32) -> PushRecord {
+        let mut record = PushRecord::unsent(push, self.now(), "");
+        record.attempt = attempt;
         let started = Instant::now();
         let posted = tokio::select! {
             posted = self.post(push) => posted,
             () = self.stop.cancelled() => Err(anyhow::anyhow!("the emulator is stopping")),
         };
-        let outcome = match posted {
-            Ok((status, body)) => {
-                PushOutcome { name: push.name.clone(), status: Some(status), body, error: None }
+        match posted {
+            Ok(Posted { status, body, judged }) => {
+                record.outcome.status = Some(status);
+                record.outcome.body = body;
+                record.outcome.error = None;
+                (record.reply, record.invalid_reply) = (judged.reply, judged.invalid);
             }
-            Err(error) => PushOutcome::unsent(&push.name, &error.root_cause().to_string()),
-        };
+            Err(error) => record.outcome.error = Some(error.root_cause().to_string()),
+        }
         tracing::info!(
-            push = %outcome.name, series = push.series, attempt,
-            status = outcome.status, accepted = outcome.is_accepted(), "pushed"
+            push = %record.outcome.name, series = push.series, attempt,
+            status = record.outcome.status, accepted = record.outcome.is_accepted(),
+            invalid_reply = record.invalid_reply, "pushed"
         );
-        self.pusher.record(PushRecord {
-            series: push.series,
-            attempt,
-            at_ms,
-            took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            outcome: outcome.clone(),
-            plaintext: push.plaintext.clone(),
-        });
+        record.took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.pusher.record(record.clone());
         self.changed();
-        outcome
+        record
     }
 
-    async fn post(&self, push: &Push) -> anyhow::Result<(u16, String)> {
-        let (mut url, seal) = self.way_of(push)?;
+    async fn post(&self, push: &Push) -> anyhow::Result<Posted> {
+        let Way { mut url, seal, format } = self.way_of(push)?;
         let encrypt = seal.seal(&push.plaintext, self.now() / 1000, &mut url);
-        let body = match &push.to {
-            Addressee::Component => {
+        if let Some(openid) = &push.openid {
+            url.query_pairs_mut().append_pair("openid", openid);
+        }
+        let (content_type, body) = match (&push.to, format) {
+            (Addressee::Component, _) => {
                 let appid = self.platform().component.appid.clone();
-                crypt::envelope_to_component(&appid, &encrypt)
+                ("text/xml", crypt::envelope_to_component(&appid, &encrypt))
             }
-            Addressee::Account { user_name, .. } => crypt::envelope_to_account(user_name, &encrypt),
+            (Addressee::Account { user_name, .. }, MessageFormat::Xml) => {
+                ("text/xml", crypt::envelope_to_account(user_name, &encrypt))
+            }
+            (Addressee::Account { user_name, .. }, MessageFormat::Json) => {
+                ("application/json", crypt::json_envelope_to_account(user_name, &encrypt))
+            }
         };
-        let request = self.pusher.http.post(url).header("content-type", "text/xml").body(body);
+        let request = self.pusher.http.post(url).header("content-type", content_type).body(body);
         let mut response = request.send().await.map_err(reqwest::Error::without_url)?;
         let mut answer = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
             answer.extend_from_slice(&chunk);
             anyhow::ensure!(answer.len() <= ANSWER_BYTES, "the answer is too long");
         }
-        Ok((response.status().as_u16(), String::from_utf8_lossy(&answer).into_owned()))
+        let status = response.status().as_u16();
+        let judged = match &push.to {
+            Addressee::Account { kind, .. } if status == 200 => {
+                replies::judge(&seal, *kind, &push.plaintext, &answer)
+            }
+            Addressee::Account { .. } | Addressee::Component => Judged::default(),
+        };
+        Ok(Posted { status, body: String::from_utf8_lossy(&answer).into_owned(), judged })
     }
 
     /// Where a push goes and what it is sealed with: the component's, or what an account has of
     /// its own.
-    fn way_of(&self, push: &Push) -> anyhow::Result<(Url, Arc<Seal>)> {
+    fn way_of(&self, push: &Push) -> anyhow::Result<Way> {
         let targets = self.targets();
         let component = Arc::clone(&self.seal);
-        let (text, seal) = match &push.to {
+        let (text, seal, format) = match &push.to {
             Addressee::Component => {
-                (targets.events_url.context("no events_url is set")?, component)
+                let url = targets.events_url.context("no events_url is set")?;
+                (url, component, MessageFormat::Xml)
             }
             Addressee::Account { appid, .. } => {
                 let platform = self.platform();
                 let own = &platform.accounts.get(appid).context("no such account")?.config;
                 let url = own.messages_url.clone().or(targets.messages_url);
                 let url = url.context("no messages_url is set")?.replace("$APPID$", appid);
-                (url, Seal::of_account(own)?.map_or(component, Arc::new))
+                let seal = Seal::of_account(own)?.map_or(component, Arc::new);
+                (url, seal, own.format())
             }
         };
-        Ok((Url::parse(&text).context("the push URL cannot be read")?, seal))
+        let url = Url::parse(&text).context("the push URL cannot be read")?;
+        Ok(Way { url, seal, format })
     }
 
     /// Sleeps; false when the world stops meanwhile.

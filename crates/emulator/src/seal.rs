@@ -7,6 +7,7 @@
 use anyhow::{Context as _, ensure};
 use lingpai_wechat::crypt::{Crypt, EncodingAesKey, KeySlot};
 use lingpai_wechat::id::Appid;
+use lingpai_wechat::push::SealedReply;
 use lingpai_wechat::secret::Secret;
 use sha1::{Digest as _, Sha1};
 use url::Url;
@@ -63,6 +64,16 @@ impl Seal {
             .append_pair("encrypt_type", "aes")
             .append_pair("msg_signature", &sealed.msg_signature);
         sealed.encrypt
+    }
+
+    /// Opens a reply, which comes under the same token, key and appid as what it answers.
+    ///
+    /// # Errors
+    /// When it is no sealed reply, or sealed with something else.
+    pub(crate) fn open_reply(&self, body: &[u8]) -> anyhow::Result<String> {
+        let sealed = SealedReply::parse(body)?;
+        let opened = self.crypt.open(&sealed.query, &sealed.encrypt)?;
+        String::from_utf8(opened.plaintext).context("the reply is not UTF-8")
     }
 
     /// The signature without the body, which WeChat sends as well.

@@ -67,6 +67,7 @@ fn app(world: &Arc<World>) -> BoxEndpoint<'static, Response> {
         .at("/safe/bindcomponent", get(pages::mobile))
         .at("/emulator/consent", post(pages::give_consent))
         .nest("/control", control::routes())
+        .nest("/_emulator", control::api_routes())
         .at("/*path", gateway::call)
         .data(Arc::clone(world))
         .map_to_response()

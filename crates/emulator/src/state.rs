@@ -18,6 +18,8 @@ pub(crate) mod web;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use lingpai_wechat::push::publish_test::TEST_ACCOUNTS;
+
 use crate::config::{AccountConfig, ComponentConfig, EmulatorConfig, Switches};
 use crate::refusal::{self, Refusal};
 use accounts::{Account, Grant};
@@ -81,10 +83,11 @@ pub(crate) struct Issued {
 impl Platform {
     pub(crate) fn new(config: &EmulatorConfig) -> Self {
         let generated = (1..=config.many_accounts).map(AccountConfig::generated);
-        let accounts = generated.chain(config.accounts.iter().cloned());
+        let configured = generated.chain(config.accounts.iter().cloned()).map(Account::new);
+        let accounts = TEST_ACCOUNTS.iter().map(Account::of_publish_test).chain(configured);
         Self {
             component: config.component.clone(),
-            accounts: accounts.map(|one| (one.appid.clone(), Account::new(one))).collect(),
+            accounts: accounts.map(|one| (one.config.appid.clone(), one)).collect(),
             tokens: Tokens::default(),
             issues: Issues::default(),
             web: WebGrants::default(),
@@ -100,7 +103,10 @@ impl Platform {
     /// Adds an account, or changes what one is; its grant stands.
     pub(crate) fn add_account(&mut self, config: AccountConfig) {
         match self.accounts.get_mut(&config.appid) {
-            Some(account) => account.config = config,
+            Some(account) => {
+                account.config = config;
+                account.is_of_publish_test = false;
+            }
             None => {
                 self.accounts.insert(config.appid.clone(), Account::new(config));
             }
@@ -205,6 +211,9 @@ impl Platform {
             Some(_) => self.new_token(&Holder::Account(appid.clone()), None, life, now),
             None => AccessToken { value: String::new(), expires_in_secs: life.secs() },
         };
+        if let Some(account) = self.accounts.get_mut(&appid) {
+            account.redeemed = Some((code.to_owned(), access_token.value.clone()));
+        }
         Ok(Issued { appid, access_token, refresh_token: refresh_token.unwrap_or_default() })
     }
 
@@ -385,7 +394,8 @@ mod tests {
     #[test]
     fn all_refresh_tokens_can_be_replaced_at_once() {
         let mut platform = platform();
-        let appids: Vec<String> = platform.accounts.keys().cloned().collect();
+        let configured = platform.accounts.values().filter(|one| !one.is_of_publish_test);
+        let appids: Vec<String> = configured.map(|one| one.config.appid.clone()).collect();
         let mut config = platform.accounts[SHOP].config.clone();
         config.api_permission = false;
         platform.add_account(config);
@@ -425,7 +435,8 @@ mod tests {
     fn many_accounts_are_generated_with_secrets() {
         let config = EmulatorConfig { many_accounts: 20, ..EmulatorConfig::for_tests() };
         let platform = Platform::new(&config);
-        assert_eq!(platform.accounts.len(), 23);
+        let configured = platform.accounts.values().filter(|one| !one.is_of_publish_test);
+        assert_eq!(configured.count(), 23);
         let last = &platform.accounts[&AccountConfig::generated(20).appid].config;
         assert!(last.appsecret.as_ref().unwrap().contains("CANARY"));
     }

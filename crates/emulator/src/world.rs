@@ -10,6 +10,7 @@ use crate::clock::VirtualClock;
 use crate::config::{EmulatorConfig, PushPolicy, Switches};
 use crate::faults::Faults;
 use crate::ledger::Ledger;
+use crate::publish_test::StepVerdict;
 use crate::pusher::Pusher;
 use crate::seal::Seal;
 use crate::state::Platform;
@@ -34,6 +35,8 @@ pub(crate) struct World {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+    /// The verdicts of the publish test that ran last, as far as it got.
+    verdicts: Mutex<Vec<StepVerdict>>,
     platform: Mutex<Platform>,
     switches: Mutex<Switches>,
     targets: RwLock<Targets>,
@@ -59,6 +62,7 @@ impl World {
             ledger: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            verdicts: Mutex::default(),
             platform: Mutex::new(Platform::new(config)),
             switches: Mutex::new(config.switches.clone()),
             targets: RwLock::new(Targets {
@@ -94,6 +98,10 @@ impl World {
     pub(crate) fn change_targets(&self, change: impl FnOnce(&mut Targets)) {
         change(&mut self.targets.write().unwrap_or_else(PoisonError::into_inner));
         self.changed();
+    }
+
+    pub(crate) fn verdicts(&self) -> MutexGuard<'_, Vec<StepVerdict>> {
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells everyone who waits for a condition to look again.

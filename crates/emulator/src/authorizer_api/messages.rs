@@ -47,6 +47,10 @@ fn send(world: &Arc<World>, request: &ApiRequest, appid: &str) -> Result<u64, Re
     if !account.config.fans.iter().any(|fan| fan.openid == openid) {
         return Err(Refusal::new(refusal::WRONG_OPENID));
     }
-    let body = String::from_utf8_lossy(&body).into_owned();
-    Ok(account.receive(SentMessage { at_ms: world.now(), openid: openid.to_owned(), body }))
+    Ok(account.receive(SentMessage {
+        at_ms: world.now(),
+        openid: openid.to_owned(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+        token: request.token().to_owned(),
+    }))
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::AccountConfig;
 use crate::emulator;
+use crate::fan_messages::FanMessage;
 use crate::faults::Fault;
 use crate::seal::Seal;
 use crate::state::Kill;
@@ -102,7 +103,7 @@ pub(super) async fn push_raw(body: Body, Data(world): Data<&Arc<World>>) -> Resu
         info_xml: String,
     }
     let input: Input = read(body).await?;
-    json_response(&world.dispatch(world.raw_push("raw", input.info_xml)).await)
+    json_response(&world.dispatch(world.raw_push("raw", input.info_xml)).await.outcome)
 }
 
 #[handler]
@@ -125,7 +126,32 @@ pub(super) async fn push_message(body: Body, Data(world): Data<&Arc<World>>) -> 
     }
     let input: Input = read(body).await?;
     let push = world.message_push(&input.appid, input.xml).ok_or_else(unknown_account)?;
-    json_response(&world.dispatch(push).await)
+    json_response(&world.dispatch(push).await.outcome)
+}
+
+/// A fan writes or does something.
+#[handler]
+pub(super) async fn fan_message(body: Body, Data(world): Data<&Arc<World>>) -> Result<Response> {
+    let message: FanMessage = read(body).await?;
+    json_response(&world.fan_message(&message).await?)
+}
+
+/// Plays WeChat's test of one group, or of all, and gives the verdicts.
+#[handler]
+pub(super) async fn publish_test(body: Body, Data(world): Data<&Arc<World>>) -> Result<Response> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Input {
+        group: Option<u8>,
+    }
+    let input: Input = read(body).await?;
+    json_response(&world.publish_test(input.group).await)
+}
+
+/// The verdicts of the test that ran last, as far as it got.
+#[handler]
+pub(super) fn list_verdicts(Data(world): Data<&Arc<World>>) -> Result<Response> {
+    json_response(&*world.verdicts())
 }
 
 #[handler]

@@ -1,5 +1,6 @@
 //! The control page: what the component has, what was pushed, who granted what, what was called.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,14 @@ use poem::web::Data;
 use poem::{Body, Request, Response, handler};
 
 use crate::emulator;
+use crate::fan_messages::FanMessage;
 use crate::ledger::Call;
 use crate::pages::{self, Language};
+use crate::publish_test::{StepVerdict, TestStep};
 use crate::pusher::PushRecord;
 use crate::state::Kill;
 use crate::state::snapshot::{AccountSnapshot, Snapshot};
+use crate::talk::{self, Line, Speaker};
 use crate::world::World;
 
 /// How many pushes and calls the page shows.
@@ -32,6 +36,9 @@ struct ControlPage {
     accounts_not_shown: usize,
     pushes: Vec<PushRecord>,
     calls: Vec<Call>,
+    /// What was said, by account.
+    talks: BTreeMap<String, Vec<Line>>,
+    verdicts: Vec<StepVerdict>,
 }
 
 impl ControlPage {
@@ -60,8 +67,36 @@ impl ControlPage {
         sets.iter().map(u32::to_string).collect::<Vec<_>>().join(" ")
     }
 
+    fn talk(&self, appid: &str) -> &[Line] {
+        self.talks.get(appid).map(Vec::as_slice).unwrap_or_default()
+    }
+
     fn offset_minutes(&self) -> i64 {
         self.state.clock_offset_ms / 60_000
+    }
+}
+
+impl TestStep {
+    /// What the page calls it.
+    fn label(self, language: Language) -> &'static str {
+        match self {
+            Self::Ticket => language.say("推送 Ticket", "Ticket"),
+            Self::Authorized => language.say("授权", "Authorization"),
+            Self::Text => language.say("普通文本消息", "Text"),
+            Self::ApiReply => language.say("API 文本消息", "Reply by the API"),
+            Self::Event => language.say("事件消息", "Event"),
+        }
+    }
+}
+
+impl Speaker {
+    /// Which way the arrow points: fans stand on the left.
+    fn arrow(self) -> &'static str {
+        match self {
+            Self::Fan => "→",
+            Self::Reply => "←",
+            Self::CustomerService => "⇐",
+        }
     }
 }
 
@@ -77,6 +112,8 @@ pub(super) fn show(request: &Request, Data(world): Data<&Arc<World>>) -> Respons
         accounts_not_shown,
         pushes: world.pusher.latest(ROWS),
         calls: world.ledger.latest(ROWS),
+        talks: talk::talks(world),
+        verdicts: world.verdicts().clone(),
     })
 }
 
@@ -96,6 +133,14 @@ pub(super) async fn act(request: &Request, body: Body, Data(world): Data<&Arc<Wo
     match value("act").as_str() {
         "push_ticket" => drop(world.push_ticket().await),
         "flush_pushes" => drop(world.flush_pushes().await),
+        "fan_text" => fan_does(world, FanMessage::text(&appid, &value("text"))).await,
+        "fan_follows" => fan_does(world, FanMessage::event(&appid, "subscribe")).await,
+        "fan_leaves" => fan_does(world, FanMessage::event(&appid, "unsubscribe")).await,
+        "publish_test" => {
+            // It may take a minute: the page shows how far it got.
+            let testing = Arc::clone(world);
+            world.tasks.spawn(async move { testing.publish_test(None).await });
+        }
         "revoke" => drop(emulator::revoke(world, &appid).await),
         "advance_hour" => world.clock.advance(Duration::from_secs(3600)),
         "advance_half_day" => world.clock.advance(Duration::from_secs(12 * 3600)),
@@ -110,6 +155,13 @@ pub(super) async fn act(request: &Request, body: Body, Data(world): Data<&Arc<Wo
         _ => return Response::from(StatusCode::BAD_REQUEST),
     }
     see_other(format!("/control/?lang={}", Language::of(request).say("zh", "en")))
+}
+
+/// The page shows what comes of it.
+async fn fan_does(world: &Arc<World>, message: FanMessage) {
+    if let Err(error) = world.fan_message(&message).await {
+        tracing::warn!(%error, "a fan's message was not sent");
+    }
 }
 
 fn see_other(location: String) -> Response {

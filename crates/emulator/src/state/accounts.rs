@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use lingpai_wechat::push::publish_test::TestAccount;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,6 +15,10 @@ const MESSAGES_KEPT: usize = 100;
 /// An account with its present state.
 pub(crate) struct Account {
     pub(crate) config: AccountConfig,
+    /// Whether it is one that WeChat tests services with and nobody configured: not shown.
+    pub(crate) is_of_publish_test: bool,
+    /// The authorization code that was exchanged last, and the access token that it gave.
+    pub(crate) redeemed: Option<(String, String)>,
     /// What was granted; `None` before the first consent and after a withdrawal.
     pub(crate) grant: Option<Grant>,
     /// The custom menu, as it was last created.
@@ -47,18 +52,29 @@ pub struct SentMessage {
     pub openid: String,
     /// The body as it was sent.
     pub body: String,
+    /// The access token that it was sent with.
+    #[serde(skip)]
+    pub(crate) token: String,
 }
 
 impl Account {
     pub(crate) fn new(config: AccountConfig) -> Self {
         Self {
             config,
+            is_of_publish_test: false,
+            redeemed: None,
             grant: None,
             menu: None,
             messages: VecDeque::new(),
             received: 0,
             forced: ForcedRefreshes::default(),
         }
+    }
+
+    /// One of the accounts that WeChat tests services with.
+    pub(crate) fn of_publish_test(account: &TestAccount) -> Self {
+        let config = AccountConfig::of_publish_test(account);
+        Self { is_of_publish_test: true, ..Self::new(config) }
     }
 
     /// A fan receives a message; gives how many there were before.

@@ -28,7 +28,7 @@ pub struct Snapshot {
     pub messages_url: Option<String>,
     /// The tickets that still work, newest first.
     pub tickets: Vec<TicketSnapshot>,
-    /// The accounts by appid.
+    /// The configured accounts by appid; those of the publish test are not among them.
     pub accounts: Vec<AccountSnapshot>,
     /// The switches.
     pub switches: Switches,
@@ -103,9 +103,10 @@ impl Platform {
         live.map(|(value, at)| TicketSnapshot { value: value.clone(), minted_at_ms: *at }).collect()
     }
 
-    /// All accounts with their grants.
+    /// All configured accounts with their grants.
     pub(crate) fn account_snapshots(&self, now: i64) -> Vec<AccountSnapshot> {
-        self.accounts.values().map(|account| self.account_snapshot(account, now)).collect()
+        let shown = self.accounts.values().filter(|account| !account.is_of_publish_test);
+        shown.map(|account| self.account_snapshot(account, now)).collect()
     }
 
     /// One account with its grant.
