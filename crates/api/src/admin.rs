@@ -4,9 +4,13 @@ mod api_keys;
 mod audit;
 mod authorizers;
 mod components;
+mod deliveries;
+mod events;
 mod files;
 mod health;
 mod operators;
+mod publish_tests;
+mod quarantine;
 mod quotas;
 mod reconciliations;
 mod tenants;
@@ -15,10 +19,14 @@ use api_keys::ApiKeysApi;
 use audit::AuditApi;
 use authorizers::AuthorizersApi;
 use components::ComponentsApi;
+use deliveries::DeliveriesApi;
+use events::EventsApi;
 use files::FilesApi;
 use health::HealthApi;
 use operators::OperatorsApi;
 use poem_openapi::{Tags, types::MaybeUndefined};
+use publish_tests::PublishTestsApi;
+use quarantine::QuarantineApi;
 use quotas::QuotasApi;
 use reconciliations::ReconciliationsApi;
 use tenants::TenantsApi;
@@ -42,6 +50,12 @@ enum Group {
     Authorizers,
     /// Domain verification files (域名校验文件) of the operator's own.
     Files,
+    /// Authentic pushes that could not be taken the usual way.
+    Quarantine,
+    /// What happened: to all tenants, and to the installation.
+    Events,
+    /// Events that reached no endpoint.
+    Deliveries,
     /// Who did what.
     Audit,
     /// How the installation stands.
@@ -52,11 +66,15 @@ enum Group {
 pub(crate) type AdminApis = (
     ComponentsApi,
     ReconciliationsApi,
+    PublishTestsApi,
     QuotasApi,
     TenantsApi,
     ApiKeysApi,
     OperatorsApi,
     AuthorizersApi,
+    QuarantineApi,
+    EventsApi,
+    DeliveriesApi,
     FilesApi,
     AuditApi,
     HealthApi,
@@ -77,11 +95,18 @@ pub(crate) fn apis(services: &Services, public_url: Url) -> AdminApis {
             components: services.components.clone(),
             reconciliations: services.reconciliations.clone(),
         },
+        PublishTestsApi {
+            publish_checks: services.publish_checks.clone(),
+            rehearsals: services.rehearsals.clone(),
+        },
         QuotasApi { quotas: services.quotas.clone() },
         TenantsApi { tenants: services.tenants.clone() },
         ApiKeysApi { api_keys: services.api_keys.clone() },
         OperatorsApi { operators: services.operators.clone() },
         AuthorizersApi { claims: services.claims.clone() },
+        QuarantineApi { quarantine: services.quarantine.clone() },
+        EventsApi { events: services.events.clone() },
+        DeliveriesApi { deliveries: services.deliveries.clone() },
         FilesApi { files: services.files.clone(), public_url },
         AuditApi { audit: services.audit.clone() },
         HealthApi { health: services.system_health.clone() },

@@ -74,6 +74,12 @@ asks! {
     TokenRead;
     /// Asks for `wechat:call`.
     WechatCall;
+    /// Asks for `event:read`.
+    EventRead;
+    /// Asks for `endpoint:write`.
+    EndpointWrite;
+    /// Asks for `event:erase`.
+    EventErase;
     /// Asks for `usage:read`.
     UsageRead;
     /// Asks for `audit:read`.

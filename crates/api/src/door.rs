@@ -199,7 +199,7 @@ fn without_body(mut request: Request) -> Request {
 }
 
 /// The key in `Authorization: Bearer …`.
-fn shown_key(request: &Request) -> Option<&str> {
+pub(crate) fn shown_key(request: &Request) -> Option<&str> {
     let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())

@@ -27,6 +27,30 @@ pub(crate) const AUTHORIZER_ID: &str = "aut_01KAEXAMP1E000000000000004";
 /// The entry of the audit trail in the examples.
 pub(crate) const AUDIT_ID: &str = "aud_01KAEXAMP1E000000000000005";
 
+/// The endpoint in the examples.
+pub(crate) const ENDPOINT_ID: &str = "end_01KAEXAMP1E000000000000006";
+
+/// The event in the examples.
+pub(crate) const EVENT_ID: &str = "evt_01KAEXAMP1E000000000000007";
+
+/// The delivery in the examples.
+pub(crate) const DELIVERY_ID: &str = "dlv_01KAEXAMP1E000000000000008";
+
+/// The push in quarantine in the examples.
+pub(crate) const PUSH_ID: &str = "psh_01KAEXAMP1E000000000000009";
+
+/// The fan in the examples.
+pub(crate) const OPENID: &str = "oabcdefghijklmnopqrstuvwxyz0";
+
+/// The original id of the account in the examples.
+pub(crate) const USER_NAME: &str = "gh_eb5e3a772040";
+
+/// The message of the fan in the examples, as WeChat pushes it.
+pub(crate) const MESSAGE_XML: &str = "<xml><ToUserName><![CDATA[gh_eb5e3a772040]]></ToUserName>\
+    <FromUserName><![CDATA[oabcdefghijklmnopqrstuvwxyz0]]></FromUserName>\
+    <CreateTime>1795000000</CreateTime><MsgType><![CDATA[text]]></MsgType>\
+    <Content><![CDATA[你好]]></Content><MsgId>23456789012345678</MsgId></xml>";
+
 /// The verification file in the examples.
 pub(crate) const FILE_NAME: &str = "MP_verify_0aB1cD2eF3gH4iJ5.txt";
 

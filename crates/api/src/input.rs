@@ -3,6 +3,10 @@
 //! The framework's own reader stops at the first fault, does not name the field and repeats the
 //! value, which may be a secret. Here every fault names its field and no value is repeated.
 
+mod lines;
+
+use std::fmt::Display;
+
 use lingpai_model::Instant;
 use poem::{Request, RequestBody, http::header::CONTENT_TYPE};
 use poem_openapi::{
@@ -13,6 +17,7 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
+pub(crate) use self::lines::Lines;
 use crate::problem::{Problem, Result};
 
 /// The most that a JSON body may have, in bytes.
@@ -65,7 +70,10 @@ pub(crate) fn read<T: Type + ParseFromJSON>(bytes: &[u8]) -> Result<T> {
     })?;
     let mut registry = Registry::new();
     let schema = registry.create_fake_schema::<T>();
-    check_object(&value, &schema, &registry)?;
+    if !value.is_object() {
+        return Err(Problem::invalid_request("the body must be a JSON object"));
+    }
+    check_object(&value, &schema, &registry).map_err(Problem::from)?;
     T::parse_from_json(Some(value)).map_err(|error| of_form(&error.into_message(), &schema))
 }
 
@@ -84,24 +92,58 @@ fn of_form(words: &str, schema: &MetaSchema) -> Problem {
     }
 }
 
-fn check_object(value: &Value, schema: &MetaSchema, registry: &Registry) -> Result<()> {
-    let object = value
-        .as_object()
-        .ok_or_else(|| Problem::invalid_request("the body must be a JSON object"))?;
+/// What is wrong with a value, and where in it.
+#[derive(Debug)]
+struct Fault {
+    /// The way to it: `.rules[0].reply`; empty if it is the value itself.
+    at: String,
+    says: String,
+}
+
+impl Fault {
+    fn inside(self, step: impl Display) -> Self {
+        Self { at: format!("{step}{}", self.at), says: self.says }
+    }
+}
+
+impl From<String> for Fault {
+    fn from(says: String) -> Self {
+        Self { at: String::new(), says }
+    }
+}
+
+impl From<&str> for Fault {
+    fn from(says: &str) -> Self {
+        says.to_owned().into()
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        Self::invalid_field(fault.at.trim_start_matches('.').to_owned(), fault.says)
+    }
+}
+
+/// Whether a value fits its schema.
+type Fits = std::result::Result<(), Fault>;
+
+fn check_object(value: &Value, schema: &MetaSchema, registry: &Registry) -> Fits {
+    let object = value.as_object().ok_or("this must be an object")?;
     if let Some(name) = object.keys().find(|name| !has_property(schema, name)) {
         let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
         let names: Vec<_> = schema.properties.iter().map(|(name, _)| *name).collect();
-        let detail = format!("there is no such field; the fields are {}", names.join(", "));
-        return Err(Problem::invalid_field(name, detail));
+        let says = format!("there is no such field; the fields are {}", names.join(", "));
+        return Err(Fault::from(says).inside(format_args!(".{name}")));
     }
     for (name, property) in &schema.properties {
         match object.get(*name) {
             None | Some(Value::Null) if schema.required.contains(name) => {
-                return Err(Problem::invalid_field(*name, "this field is required"));
+                let missing = Fault::from("this field is required");
+                return Err(missing.inside(format_args!(".{name}")));
             }
             None | Some(Value::Null) => {}
             Some(value) => check_value(value, property, registry)
-                .map_err(|fault| Problem::invalid_field(*name, fault))?,
+                .map_err(|fault| fault.inside(format_args!(".{name}")))?,
         }
     }
     Ok(())
@@ -111,11 +153,7 @@ fn has_property(schema: &MetaSchema, name: &str) -> bool {
     schema.properties.iter().any(|(property, _)| *property == name)
 }
 
-fn check_value(
-    value: &Value,
-    schema: &MetaSchemaRef,
-    registry: &Registry,
-) -> std::result::Result<(), String> {
+fn check_value(value: &Value, schema: &MetaSchemaRef, registry: &Registry) -> Fits {
     match schema {
         MetaSchemaRef::Inline(schema) => check_plain(value, schema, registry),
         MetaSchemaRef::Reference(name) => match registry.schemas.get(name) {
@@ -125,31 +163,35 @@ fn check_value(
     }
 }
 
-fn check_plain(
-    value: &Value,
-    schema: &MetaSchema,
-    registry: &Registry,
-) -> std::result::Result<(), String> {
+fn check_plain(value: &Value, schema: &MetaSchema, registry: &Registry) -> Fits {
     for part in &schema.all_of {
         check_value(value, part, registry)?;
     }
     match schema.ty {
-        "string" => check_text(value.as_str().ok_or("this must be a text")?, schema),
+        "string" => Ok(check_text(value.as_str().ok_or("this must be a text")?, schema)?),
         "integer" => {
             let number = value.as_u64().ok_or("this must be a whole number, 0 or more")?;
             let fits = schema.format != Some("uint32") || u32::try_from(number).is_ok();
-            if fits { check_bounds(number, schema) } else { Err("this number is too large".into()) }
+            if fits {
+                Ok(check_bounds(number, schema)?)
+            } else {
+                Err("this number is too large".into())
+            }
         }
-        "boolean" => value.as_bool().map(|_| ()).ok_or("this must be true or false".into()),
+        "boolean" => Ok(value.as_bool().map(|_| ()).ok_or("this must be true or false")?),
+        "object" => check_object(value, schema, registry),
         "array" => {
             let items = value.as_array().ok_or("this must be a list")?;
             let least = schema.min_items.unwrap_or(0);
             let most = schema.max_items.unwrap_or(usize::MAX);
             if !(least..=most).contains(&items.len()) {
-                return Err(bounds(least, most, "items"));
+                return Err(bounds(least, most, "items").into());
             }
             let Some(each) = &schema.items else { return Ok(()) };
-            items.iter().try_for_each(|item| check_value(item, each, registry))
+            items.iter().enumerate().try_for_each(|(index, item)| {
+                check_value(item, each, registry)
+                    .map_err(|fault| fault.inside(format_args!("[{index}]")))
+            })
         }
         _ => Ok(()),
     }
@@ -187,7 +229,7 @@ fn check_text(text: &str, schema: &MetaSchema) -> std::result::Result<(), String
     if !(least..=most).contains(&text.chars().count()) {
         return Err(bounds(least, most, "characters"));
     }
-    if text.chars().any(char::is_control) {
+    if text.chars().any(|c| c.is_control() && !lines::may_have(schema, c)) {
         return Err("this has control characters".into());
     }
     if least > 0 && text.trim().is_empty() {
@@ -219,6 +261,12 @@ mod tests {
     }
 
     #[derive(Debug, Object)]
+    struct Inner {
+        word: String,
+        count: Option<u32>,
+    }
+
+    #[derive(Debug, Object)]
     struct Sample {
         #[oai(validator(min_length = 1, max_length = 4))]
         name: String,
@@ -234,6 +282,10 @@ mod tests {
         #[oai(nullable)]
         size: MaybeUndefined<u32>,
         is_loud: Option<bool>,
+        prose: Option<Lines<9>>,
+        inner: Option<Inner>,
+        #[oai(validator(max_items = 2))]
+        inners: Option<Vec<Inner>>,
     }
 
     fn fault(body: &str) -> (Code, String) {
@@ -293,6 +345,41 @@ mod tests {
             assert!(text.contains(says), "{body}: {text}");
             let repeats = ["12345", "blue", "BLUE", "tomorrow"].iter().any(|it| text.contains(it));
             assert!(!repeats, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fault_deep_inside_names_the_way_to_it() {
+        for (body, field) in [
+            (r#"{"name":"a","inner":7}"#, "inner"),
+            (r#"{"name":"a","inner":{}}"#, "inner.word"),
+            (r#"{"name":"a","inner":{"word":"x","other":1}}"#, "inner.other"),
+            (r#"{"name":"a","inners":[{"word":"x"},{"word":7}]}"#, "inners[1].word"),
+            (r#"{"name":"a","inners":[{"word":"x"},7]}"#, "inners[1]"),
+            (r#"{"name":"a","ids":[1,"x"]}"#, "ids[1]"),
+        ] {
+            let problem = read::<Sample>(body.as_bytes()).unwrap_err();
+            assert_eq!((problem.code(), problem.field()), (Code::InvalidField, Some(field)));
+        }
+        let sample: Sample = read(br#"{"name":"a","inners":[{"word":"x","count":1}]}"#).unwrap();
+        let inner = sample.inners.and_then(|mut all| all.pop()).expect("one was sent");
+        assert_eq!((inner.word.as_str(), inner.count), ("x", Some(1)));
+        assert!(sample.inner.is_none());
+    }
+
+    #[test]
+    fn only_prose_has_lines() {
+        let sample: Sample = read(br#"{"name":"a","prose":"a\n\tb\r\nc"}"#).unwrap();
+        assert_eq!(sample.prose, Some(Lines("a\n\tb\r\nc".to_owned())));
+        for (body, says) in [
+            (r#"{"name":"a\nb"}"#, "control characters"),
+            (r#"{"name":"a","prose":"a\u0000"}"#, "control characters"),
+            (r#"{"name":"a","prose":"\n"}"#, "blank"),
+            (r#"{"name":"a","prose":"0123456789"}"#, "1 to 9 characters"),
+        ] {
+            let (code, text) = fault(body);
+            assert_eq!(code, Code::InvalidField, "{body}");
+            assert!(text.contains(says), "{body}: {text}");
         }
     }
 

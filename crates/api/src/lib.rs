@@ -12,6 +12,7 @@ mod gateway;
 mod health;
 mod input;
 mod middleware;
+mod narrowed;
 mod page;
 mod parameter;
 mod problem;

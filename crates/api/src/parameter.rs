@@ -4,9 +4,18 @@
 //! names something is found out by the operation: an impossible id answers like an unknown one, not
 //! like a mistake, and so tells nothing about which ids there are.
 
-use std::{borrow::Cow, fmt::Display, iter, ops::Deref};
+use std::{
+    borrow::Cow,
+    fmt::Display,
+    iter,
+    ops::{Deref, RangeInclusive},
+};
 
-use lingpai_model::page::{MAX_LIMIT, PageRequest};
+use chrono::Datelike as _;
+use lingpai_model::{
+    Instant,
+    page::{MAX_LIMIT, PageRequest},
+};
 use poem_openapi::{
     param::Query,
     registry::{MetaSchema, MetaSchemaRef},
@@ -87,6 +96,16 @@ texts! {
     AuthorizationIdText: "^atn_[0-7][0-9A-HJKMNP-TV-Z]{25}$", 30, Some(example::AUTHORIZATION_ID);
     /// The id of an authorizer, which only operators name so.
     AuthorizerIdText: "^aut_[0-7][0-9A-HJKMNP-TV-Z]{25}$", 30, Some(example::AUTHORIZER_ID);
+    /// The id of an endpoint.
+    EndpointIdText: "^end_[0-7][0-9A-HJKMNP-TV-Z]{25}$", 30, Some(example::ENDPOINT_ID);
+    /// The id of an event.
+    EventIdText: "^evt_[0-7][0-9A-HJKMNP-TV-Z]{25}$", 30, Some(example::EVENT_ID);
+    /// The id of a delivery.
+    DeliveryIdText: "^dlv_[0-7][0-9A-HJKMNP-TV-Z]{25}$", 30, Some(example::DELIVERY_ID);
+    /// The id of a push in quarantine.
+    PushIdText: "^psh_[0-7][0-9A-HJKMNP-TV-Z]{25}$", 30, Some(example::PUSH_ID);
+    /// An event type, or a family of them.
+    EventPatternText: "^(\\*|[a-z0-9_-]+(\\.[a-z0-9_-]+)*(\\.\\*)?)$", 66, Some("message.*");
     /// The name of a verification file.
     FileNameText: "^[A-Za-z0-9_-]{1,64}\\.txt$", 68, Some(example::FILE_NAME);
     /// What was done, in the audit trail.
@@ -203,13 +222,36 @@ pub(crate) fn parsed<T, E: Display>(
     parse(text).map_err(|error| Problem::invalid_field(name, error.to_string()))
 }
 
+/// The years of which things are asked for. What lies outside cannot be reckoned with: to the ends of
+/// what a date may be a day cannot be added, and ids tell no time behind the year 10889.
+const YEARS: RangeInclusive<i32> = 2000..=9999;
+
+/// The instant that the field or parameter called `name` has, if it has one.
+///
+/// # Errors
+/// A problem `invalid_field` for one of a year that is not among 2000 to 9999.
+pub(crate) fn instant(name: &'static str, at: Option<Instant>) -> Result<Option<Instant>> {
+    match at {
+        Some(at) if !YEARS.contains(&at.year()) => {
+            let (first, last) = (YEARS.start(), YEARS.end());
+            let says = format!("this is a time of the years {first} to {last}");
+            Err(Problem::invalid_field(name, says))
+        }
+        within => Ok(within),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use lingpai_authorizer::JudgedPath;
     use lingpai_model::{
         Appid,
+        event::{EventPattern, MAX_EVENT_TYPE_BYTES},
         file::FileName,
-        id::{ApiKeyId, AuthorizationId, AuthorizerId, OperatorId, TenantId},
+        id::{
+            ApiKeyId, AuthorizationId, AuthorizerId, DeliveryId, EndpointId, EventId, OperatorId,
+            PushId, TenantId,
+        },
         page::{Cursor, Page},
     };
 
@@ -245,7 +287,19 @@ mod tests {
         assert!(OperatorId::parse(&example_of::<OperatorIdText>()).is_ok());
         assert!(AuthorizationId::parse(&example_of::<AuthorizationIdText>()).is_ok());
         assert!(AuthorizerId::parse(&example_of::<AuthorizerIdText>()).is_ok());
+        assert!(EndpointId::parse(&example_of::<EndpointIdText>()).is_ok());
+        assert!(EventId::parse(&example_of::<EventIdText>()).is_ok());
+        assert!(DeliveryId::parse(&example_of::<DeliveryIdText>()).is_ok());
+        assert!(PushId::parse(&example_of::<PushIdText>()).is_ok());
+        assert!(EventPattern::parse(&example_of::<EventPatternText>()).is_ok());
         assert!(FileName::parse(&example_of::<FileNameText>()).is_ok());
+    }
+
+    #[test]
+    fn the_longest_pattern_of_types_fits_its_form() {
+        let longest = EventPatternText::schema_ref().unwrap_inline().max_length.unwrap();
+        let family = format!("{}.*", "a".repeat(MAX_EVENT_TYPE_BYTES));
+        assert!(EventPattern::parse(&family).is_ok() && family.len() == longest);
     }
 
     #[test]
@@ -265,6 +319,10 @@ mod tests {
             (pattern_of::<OperatorIdText>(), OperatorId::PREFIX),
             (pattern_of::<AuthorizationIdText>(), AuthorizationId::PREFIX),
             (pattern_of::<AuthorizerIdText>(), AuthorizerId::PREFIX),
+            (pattern_of::<EndpointIdText>(), EndpointId::PREFIX),
+            (pattern_of::<EventIdText>(), EventId::PREFIX),
+            (pattern_of::<DeliveryIdText>(), DeliveryId::PREFIX),
+            (pattern_of::<PushIdText>(), PushId::PREFIX),
         ] {
             assert!(pattern.starts_with(&format!("^{prefix}")), "{pattern}");
         }
@@ -305,6 +363,21 @@ mod tests {
         let problem = parsed("tenant_id", "tnt_canary", TenantId::parse).unwrap_err();
         assert_eq!((problem.code(), problem.field()), (Code::InvalidField, Some("tenant_id")));
         assert!(!problem.detail().contains("canary"), "{problem}");
+    }
+
+    #[test]
+    fn times_of_other_millennia_are_a_fault_of_their_field() {
+        let asked = |text: &str| instant("from", Some(text.parse().unwrap()));
+        for fine in ["2000-01-01T00:00:00Z", "2026-11-20T08:00:00Z", "9999-12-31T23:59:59Z"] {
+            assert_eq!(asked(fine).unwrap(), fine.parse().ok());
+        }
+        for outside in ["-262143-01-01T00:00:00Z", "1999-12-31T23:59:59Z", "+10000-01-01T00:00:00Z"]
+        {
+            let problem = asked(outside).unwrap_err();
+            assert_eq!(problem.field(), Some("from"), "{outside}");
+            assert!(problem.detail().contains("2000 to 9999"), "{problem}");
+        }
+        assert_eq!(instant("to", None).unwrap(), None);
     }
 
     #[test]

@@ -6,9 +6,11 @@
 
 mod answer;
 mod authorizer;
+mod callback;
 mod code;
 mod framework;
 mod tenant;
+mod webhook;
 
 use std::{borrow::Cow, error::Error, time::Duration};
 

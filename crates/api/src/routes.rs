@@ -6,7 +6,10 @@ use lingpai_authorizer::{
     Accounts, Authorizations, Authorizers, Claims, Ledger, Proxy, Quotas, Reconciliations,
     SystemHealth,
 };
-use lingpai_callback::{AccountPushes, ComponentPushes};
+use lingpai_callback::{
+    AccountPushes, AuthorizerPushes, ComponentPushes, Erasures, PublishChecks, Quarantine,
+    Rehearsals,
+};
 use lingpai_component_token::{ComponentTokens, Components, TicketWatch, Tickets};
 use lingpai_model::{
     clock::{Entropy, SharedClock},
@@ -16,7 +19,9 @@ use lingpai_tenant::{
     ApiKeys, AuditTrail, Files, IdempotencyKeys, Limits, MAX_CONCURRENT_REQUESTS, Operators,
     RedirectUris, Tenants, VirtualTokens,
 };
+use lingpai_webhook::{AutoReplyRules, Deliveries, Endpoints, Events, Listeners, Tail};
 use poem::{Endpoint, IntoEndpoint, Response, Route, get};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
@@ -29,8 +34,8 @@ use crate::{
     input::MAX_JSON_BYTES,
     middleware::{Bounded, Idempotent, Observed, Pool, Pooled, Tagged, TrustedProxies},
     spec,
-    tenant::{self, ProxyCalls},
-    wechat::{AccountEvents, AuthorizationPages, ComponentEvents},
+    tenant::{self, EventStream, ProxyCalls},
+    wechat::{AccountEvents, AuthorizationPages, AuthorizerEvents, ComponentEvents},
 };
 
 /// How many pushes of one kind are read and recorded at the same time: 256 KiB each at most. What
@@ -108,6 +113,28 @@ pub struct Services {
     pub component_pushes: ComponentPushes,
     /// Takes WeChat's pushes to accounts that are connected by their own secret.
     pub account_pushes: AccountPushes,
+    /// Takes WeChat's pushes to the accounts of components.
+    pub authorizer_pushes: AuthorizerPushes,
+    /// Keeps where tenants want their events.
+    pub endpoints: Endpoints,
+    /// Reads and erases events.
+    pub events: Events,
+    /// Reads deliveries and makes them again.
+    pub deliveries: Deliveries,
+    /// Follows events as they come.
+    pub tail: Tail,
+    /// Knows who follows and replies.
+    pub listeners: Listeners,
+    /// Keeps what accounts answer by themselves.
+    pub auto_replies: AutoReplyRules,
+    /// Erases what is kept of fans.
+    pub erasures: Erasures,
+    /// Keeps the pushes that could not be taken the usual way.
+    pub quarantine: Quarantine,
+    /// Plays WeChat's publish test.
+    pub rehearsals: Rehearsals,
+    /// Tells what WeChat's publish test asked.
+    pub publish_checks: PublishChecks,
     /// Tells whether requests can be served.
     pub readiness: Readiness,
     /// Serves the metrics page.
@@ -116,6 +143,10 @@ pub struct Services {
     pub clock: SharedClock,
     /// Draws request ids and the nonces of pages.
     pub entropy: Entropy,
+    /// Runs what is left to do when a stream ends; shutdown waits for it.
+    pub tasks: TaskTracker,
+    /// Ends the streams when the service stops: they would hold up its end.
+    pub stopping: CancellationToken,
 }
 
 /// What the routes are told about the world.
@@ -182,6 +213,7 @@ fn with_machines(route: Route, services: &Services, settings: &ApiSettings) -> R
 fn with_wechat(route: Route, services: &Services, settings: &ApiSettings) -> Route {
     let (pool, budget) = (|| Pool::of(PUSH_SEATS), settings.push_budget);
     let to_components = ComponentEvents::new(services.component_pushes.clone(), pool(), budget);
+    let to_authorizers = AuthorizerEvents::new(services.authorizer_pushes.clone(), pool(), budget);
     let to_accounts = AccountEvents::new(services.account_pushes.clone(), pool(), budget);
     let pages = AuthorizationPages::new(
         services.authorizations.clone(),
@@ -194,6 +226,10 @@ fn with_wechat(route: Route, services: &Services, settings: &ApiSettings) -> Rou
         .at(
             "/wechat/components/:component_appid/events",
             get(to_components.clone().url_check()).post(to_components),
+        )
+        .at(
+            "/wechat/components/:component_appid/authorizers/:appid/events",
+            get(to_authorizers.clone().url_check()).post(to_authorizers),
         )
         .at(
             "/wechat/authorizers/:appid/events",
@@ -224,7 +260,8 @@ fn with_admin(route: Route, services: &Services, settings: &ApiSettings) -> Rout
     route.nest(spec::ADMIN_PATH, door)
 }
 
-/// The tenant API. The proxy stands beside it: OpenAPI knows no catch-all path.
+/// The tenant API. The proxy stands beside it: OpenAPI knows no catch-all path. So does the stream of
+/// events, which has an end of its own and seats of its own.
 fn with_tenants(
     route: Route,
     services: Services,
@@ -236,11 +273,14 @@ fn with_tenants(
     let proxy = Pooled::new(ProxyCalls::new(services.proxy.clone()), calls);
     let proxy = TenantDoor::new(proxy, api_keys.clone(), limits.clone(), doorman.clone());
     let proxy = proxy.before_wechat();
+    let stream = get(EventStream::new(&services));
+    let stream = TenantDoor::new(stream, api_keys.clone(), limits.clone(), doorman.clone());
     let api = spec::tenant(tenant::apis(services, settings.public_url.clone()));
     let api = Idempotent::of_tenants(Tagged::new(api), keys, clock);
     let api = bounded(api, settings, TENANT_SEATS);
     route
         .at("/v1/authorizers/:appid/proxy/*path", proxy)
+        .at("/v1/events/stream", stream)
         .nest(spec::TENANT_PATH, TenantDoor::new(api, api_keys, limits, doorman.clone()))
 }
 

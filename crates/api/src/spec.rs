@@ -14,7 +14,7 @@ use poem_openapi::{
 use crate::{
     admin::AdminApis,
     middleware::{IDEMPOTENCY_KEY_HEADER, is_made_once},
-    tenant::{PROXY_PATH, TenantApis},
+    tenant::{PROXY_PATH, TenantApis, TenantWebhooks},
 };
 
 /// Where the tenant API is mounted.
@@ -67,7 +67,7 @@ impl<T: OpenApi> OpenApi for Described<T> {
 
 /// What is said of a property beside its type stands around the reference, and poem-openapi puts it
 /// behind the reference again. Generators take that for a second type, and some give up.
-fn say_once(schema: &mut MetaSchema) {
+pub(crate) fn say_once(schema: &mut MetaSchema) {
     for (_, property) in &mut schema.properties {
         if let MetaSchemaRef::Inline(property) = property
             && let [MetaSchemaRef::Reference(_), MetaSchemaRef::Inline(_)] = &*property.all_of
@@ -103,7 +103,9 @@ fn name_once(operation: &mut MetaOperation) {
 /// The tenant API as an OpenAPI document: pretty JSON with a newline at its end.
 #[must_use]
 pub fn tenant_document() -> String {
-    format!("{}\n", tenant(SpecOnly::<TenantApis>(PhantomData)).spec())
+    let document = tenant(SpecOnly::<TenantApis>(PhantomData)).spec();
+    // OpenAPI 3.0 knows webhooks as an extension only; the framework writes their name of 3.1.
+    format!("{}\n", document.replacen("\n  \"webhooks\": {", "\n  \"x-webhooks\": {", 1))
 }
 
 /// The admin API as an OpenAPI document: pretty JSON with a newline at its end.
@@ -123,8 +125,9 @@ pub(crate) fn admin_page() -> String {
 }
 
 /// The tenant API with its title and words, to serve or to print.
-pub(crate) fn tenant<T: OpenApi>(api: T) -> OpenApiService<Described<T>, ()> {
+pub(crate) fn tenant<T: OpenApi>(api: T) -> OpenApiService<Described<T>, TenantWebhooks> {
     OpenApiService::new(Described(api), "lingpai tenant API", env!("CARGO_PKG_VERSION"))
+        .webhooks::<TenantWebhooks>()
         .description(include_str!("spec/tenant.md"))
         .server(TENANT_PATH)
 }
@@ -250,7 +253,7 @@ mod tests {
             for (name, of) in operations(&document) {
                 let parameters = of["parameters"].as_array().cloned().unwrap_or_default();
                 let takes = parameters.iter().any(|it| it["name"] == IDEMPOTENCY_KEY_HEADER);
-                let is_anew = [PROXY_PATH, "/access-token", "/profile-refresh"];
+                let is_anew = [PROXY_PATH, "/access-token", "/profile-refresh", "/events/search"];
                 let is_once = !is_anew.iter().any(|end| name.ends_with(end));
                 assert_eq!(takes, name.starts_with("post ") && is_once, "{name}");
             }
@@ -258,7 +261,7 @@ mod tests {
     }
 
     /// What scripts of tenants rely on.
-    const TENANTS: [&str; 23] = [
+    const TENANTS: [&str; 44] = [
         "post /authorizations",
         "get /authorizations",
         "get /authorizations/{id}",
@@ -282,10 +285,31 @@ mod tests {
         "get /key",
         "get /authorizers/{appid}/proxy/{path}",
         "post /authorizers/{appid}/proxy/{path}",
+        "post /endpoints",
+        "get /endpoints",
+        "get /endpoints/{id}",
+        "patch /endpoints/{id}",
+        "delete /endpoints/{id}",
+        "post /endpoints/{id}/secret",
+        "post /endpoints/{id}/test",
+        "get /events",
+        "post /events/search",
+        "get /events/{id}",
+        "post /events/{id}/replay",
+        "post /events/replay",
+        "get /events/stream",
+        "post /events/{id}/reply",
+        "get /deliveries",
+        "get /deliveries/{id}",
+        "post /deliveries/{id}/replay",
+        "put /authorizers/{appid}/auto-replies",
+        "get /authorizers/{appid}/auto-replies",
+        "delete /authorizers/{appid}/auto-replies",
+        "post /authorizers/{appid}/erasures",
     ];
 
     /// What scripts of operators rely on.
-    const OPERATORS: [&str; 30] = [
+    const OPERATORS: [&str; 37] = [
         "post /components",
         "get /components",
         "get /components/{appid}",
@@ -316,7 +340,24 @@ mod tests {
         "delete /files/{name}",
         "get /audit",
         "get /health",
+        "get /quarantine",
+        "get /quarantine/{id}",
+        "post /quarantine/{id}/release",
+        "get /deliveries",
+        "post /deliveries/{id}/replay",
+        "get /components/{appid}/publish-test",
+        "post /components/{appid}/rehearsal",
     ];
+
+    #[test]
+    fn what_is_posted_to_tenants_stands_where_openapi_3_0_has_a_place_for_it() {
+        let document: Value = serde_json::from_str(&tenant_document()).unwrap();
+        assert_eq!((&document["openapi"], document.get("webhooks")), (&"3.0.0".into(), None));
+        let webhook = &document["x-webhooks"]["event"]["post"];
+        let body = &webhook["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+        assert_eq!(body, "#/components/schemas/WebhookEvent");
+        assert!(document["components"]["schemas"]["WebhookEvent"]["example"].is_object());
+    }
 
     #[test]
     fn the_documents_agree_with_what_scripts_rely_on() {

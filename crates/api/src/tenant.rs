@@ -5,26 +5,44 @@ mod api_keys;
 mod audit;
 mod authorizations;
 mod authorizers;
+mod auto_replies;
+mod deliveries;
+mod endpoints;
+mod erasures;
+mod events;
 mod files;
 mod proxy;
 mod quotas;
 mod redirect_uris;
+mod replays;
+mod replies;
+mod stream;
 mod usage;
+mod webhooks;
 
 use access_tokens::AccessTokensApi;
 use api_keys::ApiKeysApi;
 use audit::AuditApi;
 use authorizations::AuthorizationsApi;
 use authorizers::AuthorizersApi;
+use auto_replies::AutoRepliesApi;
+use deliveries::DeliveriesApi;
+use endpoints::EndpointsApi;
+use erasures::ErasuresApi;
+use events::EventsApi;
 use files::FilesApi;
 use lingpai_model::Appid;
 use poem_openapi::Tags;
 use quotas::QuotasApi;
 use redirect_uris::RedirectUrisApi;
+use replays::ReplaysApi;
+use replies::RepliesApi;
 use url::Url;
 use usage::UsageApi;
 
 pub(crate) use proxy::{PROXY_PATH, ProxyCalls};
+pub(crate) use stream::EventStream;
+pub(crate) use webhooks::TenantWebhooks;
 
 use crate::{
     problem::{Problem, Result},
@@ -41,6 +59,14 @@ enum Group {
     Authorizations,
     /// The accounts (公众号, 小程序) that granted rights or are connected by their own secret.
     Authorizers,
+    /// What happened: what WeChat pushed, and what lingpai did.
+    Events,
+    /// Where events are sent.
+    Endpoints,
+    /// Events on their way to endpoints.
+    Deliveries,
+    /// What accounts answer by themselves.
+    AutoReplies,
     /// Where administrators and fans may be sent back to.
     RedirectUris,
     /// Domain verification files (域名校验文件).
@@ -53,6 +79,10 @@ enum Group {
     Proxy,
 }
 
+/// What is told of events, and done with them. The description of the stream is among it, which is routed
+/// apart.
+type EventApis = (EventsApi, ReplaysApi, RepliesApi, ErasuresApi, stream::StreamOperations);
+
 /// The operations of the tenant API, with the description of the proxy, which is routed apart.
 pub(crate) type TenantApis = (
     ApiKeysApi,
@@ -60,6 +90,10 @@ pub(crate) type TenantApis = (
     AuthorizersApi,
     AccessTokensApi,
     QuotasApi,
+    EventApis,
+    EndpointsApi,
+    DeliveriesApi,
+    AutoRepliesApi,
     RedirectUrisApi,
     FilesApi,
     UsageApi,
@@ -67,8 +101,20 @@ pub(crate) type TenantApis = (
     proxy::ProxyOperations,
 );
 
+fn event_apis(services: &Services) -> EventApis {
+    let (events, deliveries) = (&services.events, &services.deliveries);
+    (
+        EventsApi { events: events.clone() },
+        ReplaysApi { deliveries: deliveries.clone() },
+        RepliesApi { listeners: services.listeners.clone() },
+        ErasuresApi { erasures: services.erasures.clone() },
+        stream::StreamOperations,
+    )
+}
+
 /// The tenant API on its services.
 pub(crate) fn apis(services: Services, public_url: Url) -> TenantApis {
+    let events = event_apis(&services);
     (
         ApiKeysApi {
             api_keys: services.api_keys,
@@ -85,6 +131,10 @@ pub(crate) fn apis(services: Services, public_url: Url) -> TenantApis {
         },
         AccessTokensApi { authorizers: services.authorizers },
         QuotasApi { quotas: services.quotas },
+        events,
+        EndpointsApi { endpoints: services.endpoints },
+        DeliveriesApi { deliveries: services.deliveries },
+        AutoRepliesApi { auto_replies: services.auto_replies },
         RedirectUrisApi { redirect_uris: services.redirect_uris },
         FilesApi { files: services.files, public_url },
         UsageApi { ledger: services.ledger },

@@ -5,6 +5,7 @@ mod account_events;
 mod authorization_head;
 mod authorization_return;
 mod authorization_start;
+mod authorizer_events;
 mod browser;
 mod component_events;
 mod events;
@@ -17,5 +18,6 @@ mod return_cookie;
 mod rights;
 
 pub(crate) use account_events::AccountEvents;
+pub(crate) use authorizer_events::AuthorizerEvents;
 pub(crate) use component_events::ComponentEvents;
 pub(crate) use pages::AuthorizationPages;

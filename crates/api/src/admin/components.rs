@@ -84,6 +84,10 @@ struct ComponentChange {
     /// 消息加解密Key: 43 characters.
     #[oai(nullable, validator(min_length = 43, max_length = 43))]
     encoding_aes_key: Option<String>,
+    /// Whether WeChat's whole-network publish test (全网发布检测) is answered. Switch it on before you
+    /// press the button in WeChat's console, and off once the component is published.
+    #[oai(nullable)]
+    answers_publish_test: Option<bool>,
 }
 
 impl Example for ComponentChange {
@@ -94,6 +98,7 @@ impl Example for ComponentChange {
             appsecret: None,
             push_token: Some(push_token),
             encoding_aes_key: Some(encoding_aes_key),
+            answers_publish_test: None,
         }
     }
 }
@@ -105,6 +110,7 @@ impl From<ComponentChange> for component_token::ComponentChange {
             appsecret: input.appsecret.map(Secret::from),
             push_token: input.push_token.map(Secret::from),
             encoding_aes_key: input.encoding_aes_key.map(Secret::from),
+            answers_publish_test: input.answers_publish_test,
         }
     }
 }
@@ -166,6 +172,8 @@ struct ComponentView {
     /// none was entered before it.
     #[oai(nullable)]
     previous_push_token_until: Option<Instant>,
+    /// Whether WeChat's whole-network publish test (全网发布检测) is answered now.
+    answers_publish_test: bool,
     /// How its `component_access_token` stands.
     component_access_token: TokenHealthView,
     /// The last comparison with WeChat's list of accounts; null before the first.
@@ -180,6 +188,7 @@ impl Example for ComponentView {
             watch: ComponentWatch::default(),
             token: TokenHealthView::example(),
             previous_push_token_until: None,
+            answers_publish_test: false,
         };
         let reconciliation = Some(ReconciliationView::example());
         Self { reconciliation, ..Self::of(ComponentSummary::example(), health) }
@@ -192,6 +201,7 @@ struct Health {
     watch: ComponentWatch,
     token: TokenHealthView,
     previous_push_token_until: Option<Instant>,
+    answers_publish_test: bool,
 }
 
 /// A `component_verify_ticket`, without the ticket.
@@ -265,7 +275,8 @@ impl ComponentsApi {
 
     /// Change a component.
     ///
-    /// Its name or its secrets; what the body leaves out stays as it is. Pushes that use the message
+    /// Its name, its secrets, or whether the publish test is answered; what the body leaves out stays
+    /// as it is. Pushes that use the message
     /// key before are still read, and those signed with the push token before for a day, so enter
     /// new ones here first and in WeChat's console then; within that day neither can be changed once
     /// more, but for the way back (`component_change_under_way`). A new AppSecret is proved at once by getting
@@ -333,7 +344,9 @@ impl ComponentsApi {
         let token = self.tokens.health(&component).await?;
         let token = TokenHealthView::of(token, self.clock.now());
         let previous_push_token_until = component.previous_push_token.as_ref().map(|(_, end)| *end);
-        let health = Health { ticket, watch, token, previous_push_token_until };
+        let answers_publish_test = component.answers_publish_test;
+        let health =
+            Health { ticket, watch, token, previous_push_token_until, answers_publish_test };
         Ok(ComponentView::of(self.summary(component), health))
     }
 
@@ -373,7 +386,8 @@ impl TryFrom<NewComponent> for component_token::NewComponent {
 impl ComponentView {
     fn of(summary: ComponentSummary, health: Health) -> Self {
         let ComponentSummary { appid, name, events_url, messages_url, created_at } = summary;
-        let Health { ticket, watch, token, previous_push_token_until } = health;
+        let Health { ticket, watch, token, previous_push_token_until, answers_publish_test } =
+            health;
         Self {
             appid,
             name,
@@ -384,6 +398,7 @@ impl ComponentView {
             ticket_late_since: watch.ticket_late_since,
             ticket_asked_at: watch.ticket_asked_at,
             previous_push_token_until,
+            answers_publish_test,
             component_access_token: token,
             reconciliation: watch.reconciliation.map(ReconciliationView::from),
         }
@@ -432,10 +447,12 @@ mod tests {
                 watch,
                 token: TokenHealthView::example(),
                 previous_push_token_until: None,
+                answers_publish_test: true,
             };
             ComponentView::of(ComponentSummary::example(), health).to_json().unwrap()
         };
         let calm = told(ComponentWatch::default());
+        assert_eq!(calm["answers_publish_test"], true);
         for field in [
             "ticket",
             "ticket_late_since",
@@ -477,5 +494,7 @@ mod tests {
         assert!(change.name.is_none() && change.appsecret.is_none());
         assert!(change.push_token.is_some() && change.encoding_aes_key.is_none());
         assert!(!format!("{:?}", change.push_token).contains("canary"));
+        assert_eq!(change.answers_publish_test, None);
+        assert_eq!(read(r#"{"answers_publish_test":true}"#).answers_publish_test, Some(true));
     }
 }

@@ -66,6 +66,22 @@ impl Example for ComponentHealthView {
     }
 }
 
+/// How many deliveries somebody may have to look after.
+#[derive(Debug, Object)]
+#[oai(rename = "DeliveryCounts", example)]
+struct DeliveryCountsView {
+    /// Those under way, or due some time.
+    pending: u64,
+    /// Those given up.
+    dead: u64,
+}
+
+impl Example for DeliveryCountsView {
+    fn example() -> Self {
+        Self { pending: 12, dead: 3 }
+    }
+}
+
 /// How the installation stands.
 #[derive(Debug, Object)]
 #[oai(rename = "SystemHealth", example)]
@@ -83,6 +99,10 @@ struct SystemHealthView {
     /// How many tokens should have been refreshed more than a minute ago: a worker lags behind, or
     /// none runs.
     overdue_tokens: u64,
+    /// The deliveries of events, over all tenants.
+    deliveries: DeliveryCountsView,
+    /// How many pushes are in quarantine: `GET /admin/v1/quarantine` lists them.
+    quarantined: u64,
 }
 
 impl Example for SystemHealthView {
@@ -94,6 +114,8 @@ impl Example for SystemHealthView {
             components: vec![ComponentHealthView::example()],
             authorizers: AuthorizerCountsView::example(),
             overdue_tokens: 0,
+            deliveries: DeliveryCountsView::example(),
+            quarantined: 0,
         }
     }
 }
@@ -102,8 +124,9 @@ impl Example for SystemHealthView {
 impl HealthApi {
     /// Look how the installation stands.
     ///
-    /// The tickets of each component, the authorizers by state, and whether the refreshing of tokens
-    /// keeps up. That the database answers is shown by there being an answer. For operators.
+    /// The tickets of each component, the authorizers by state, whether the refreshing of tokens keeps
+    /// up, what waits to be delivered, and what is in quarantine. That the database answers is shown by
+    /// there being an answer. For operators.
     #[oai(path = "/health", method = "get", operation_id = "get_system_health")]
     async fn get(&self, _auth: OperatorAuth) -> Result<Json<SystemHealthView>> {
         Ok(Json(self.health.look().await?.into()))
@@ -113,7 +136,14 @@ impl HealthApi {
 impl From<SystemHealthReport> for SystemHealthView {
     fn from(report: SystemHealthReport) -> Self {
         let needs_attention = report.needs_attention();
-        let SystemHealthReport { at, components, authorizers, overdue_tokens } = report;
+        let SystemHealthReport {
+            at,
+            components,
+            authorizers,
+            overdue_tokens,
+            deliveries,
+            quarantined,
+        } = report;
         Self {
             state: if needs_attention {
                 HealthStateView::NeedsAttention
@@ -130,6 +160,8 @@ impl From<SystemHealthReport> for SystemHealthView {
                 unclaimed: authorizers.unclaimed,
             },
             overdue_tokens,
+            deliveries: DeliveryCountsView { pending: deliveries.pending, dead: deliveries.dead },
+            quarantined,
         }
     }
 }
@@ -143,12 +175,17 @@ impl From<ComponentHealth> for ComponentHealthView {
 
 #[cfg(test)]
 mod tests {
-    use lingpai_authorizer::AuthorizerCounts;
+    use lingpai_authorizer::{AuthorizerCounts, DeliveryCounts};
     use lingpai_model::Appid;
 
     use super::*;
 
-    fn state(late_since: Option<Instant>, unclaimed: u64, overdue_tokens: u64) -> HealthStateView {
+    fn state(
+        late_since: Option<Instant>,
+        unclaimed: u64,
+        overdue_tokens: u64,
+        quarantined: u64,
+    ) -> HealthStateView {
         let component = ComponentHealth {
             appid: Appid::parse(example::COMPONENT_APPID).unwrap(),
             name: "a".to_owned(),
@@ -161,14 +198,21 @@ mod tests {
             components: vec![component],
             authorizers,
             overdue_tokens,
+            deliveries: DeliveryCounts { pending: 9, dead: 9 },
+            quarantined,
         };
         SystemHealthView::from(report).state
     }
 
     #[test]
-    fn late_tickets_overdue_tokens_and_waiting_accounts_need_somebody() {
-        assert_eq!(state(None, 0, 0), HealthStateView::Good);
-        for needy in [state(Some(example::instant()), 0, 0), state(None, 1, 0), state(None, 0, 1)] {
+    fn late_tickets_overdue_tokens_waiting_accounts_and_quarantine_need_somebody() {
+        assert_eq!(state(None, 0, 0, 0), HealthStateView::Good);
+        for needy in [
+            state(Some(example::instant()), 0, 0, 0),
+            state(None, 1, 0, 0),
+            state(None, 0, 1, 0),
+            state(None, 0, 0, 1),
+        ] {
             assert_eq!(needy, HealthStateView::NeedsAttention);
         }
     }

@@ -130,6 +130,7 @@ impl From<Problem> for Refusal {
 
 /// WeChat's number for what `code` says; `None` where WeChat has nothing like it, or where it is our
 /// side that failed.
+#[expect(clippy::too_many_lines, reason = "each code once, so that a new one has to say it")]
 fn wechats(code: Code) -> Option<i64> {
     match code {
         // Invalid credential. The token interfaces say 40125 themselves.
@@ -176,6 +177,20 @@ fn wechats(code: Code) -> Option<i64> {
         | Code::RenewedJustNow
         | Code::NoProfile
         | Code::ComponentChangeUnderWay
+        | Code::EndpointNotFound
+        | Code::EventNotFound
+        | Code::DeliveryNotFound
+        | Code::EndpointLimit
+        | Code::EndpointUrlRefused
+        | Code::ReplyingTaken
+        | Code::EndpointNotActive
+        | Code::AlreadyReplied
+        | Code::ReplyRefused
+        | Code::QuarantineNotFound
+        | Code::StillUnreadable
+        | Code::TooManyStreams
+        | Code::TooManyPending
+        | Code::ReplyTooLate
         | Code::UpstreamRejected
         | Code::TicketMissing
         | Code::UpstreamTimeout

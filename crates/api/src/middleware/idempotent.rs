@@ -33,8 +33,8 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// What is done anew each time, key or no key: it changes nothing twice, and neither a token nor a
-/// profile may be kept, or answered when it is another by now.
-const DONE_ANEW: [&str; 2] = ["/access-token", "/profile-refresh"];
+/// profile may be kept, or answered when it is another by now. What is searched for is found anew.
+const DONE_ANEW: [&str; 3] = ["/access-token", "/profile-refresh", "/events/search"];
 
 /// Refusals that may be none tomorrow, when the key is mended or the thing is there.
 const PASSING: [StatusCode; 6] = [

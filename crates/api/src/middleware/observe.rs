@@ -12,7 +12,7 @@ use poem::{Endpoint, IntoEndpoint, IntoResponse, PathPattern, Request, Response}
 use tracing::{Instrument as _, field::Empty};
 
 use super::{REQUEST_ID_HEADER, RateHeaders, RequestId, headers, measure};
-use crate::problem::Problem;
+use crate::{problem::Problem, view};
 
 /// A request that takes longer is told even when it goes well.
 const SLOW: Duration = Duration::from_secs(1);
@@ -112,7 +112,7 @@ impl<E: Endpoint> Endpoint for Observed<E> {
 /// Writes the line of a request. What went well and in time is told to who asks for more than the
 /// usual: at thousands of requests a second their lines would cost more than the requests.
 fn tell(method: &str, route: &str, status: u16, took: Duration) {
-    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let duration_ms = view::millis(took);
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(

@@ -78,6 +78,34 @@ pub enum Code {
     NoProfile,
     /// What proves a component's pushes was changed within the last day.
     ComponentChangeUnderWay,
+    /// No such endpoint, or not the caller's.
+    EndpointNotFound,
+    /// No such event, or not the caller's, or no longer kept.
+    EventNotFound,
+    /// No such delivery, or not the caller's, or no longer kept.
+    DeliveryNotFound,
+    /// The tenant has as many endpoints as there may be.
+    EndpointLimit,
+    /// Nothing is sent to this address.
+    EndpointUrlRefused,
+    /// Another endpoint replies for one of these accounts.
+    ReplyingTaken,
+    /// The endpoint was disabled.
+    EndpointNotActive,
+    /// The event has a reply already.
+    AlreadyReplied,
+    /// The text is no reply that WeChat would take.
+    ReplyRefused,
+    /// No such push is in quarantine.
+    QuarantineNotFound,
+    /// What kept the push in quarantine is still so.
+    StillUnreadable,
+    /// The tenant follows its events as often as it may at the same time.
+    TooManyStreams,
+    /// As many deliveries of the tenant wait as may when more are asked for.
+    TooManyPending,
+    /// WeChat waits for a reply to the message no longer.
+    ReplyTooLate,
     /// WeChat refused.
     UpstreamRejected,
     /// No usable ticket is stored, so there is no component token.
@@ -104,7 +132,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 62] = [
         Self::Unauthenticated,
         Self::ScopeMissing,
         Self::AuthorizerNotFound,
@@ -142,6 +170,20 @@ impl Code {
         Self::RenewedJustNow,
         Self::NoProfile,
         Self::ComponentChangeUnderWay,
+        Self::EndpointNotFound,
+        Self::EventNotFound,
+        Self::DeliveryNotFound,
+        Self::EndpointLimit,
+        Self::EndpointUrlRefused,
+        Self::ReplyingTaken,
+        Self::EndpointNotActive,
+        Self::AlreadyReplied,
+        Self::ReplyRefused,
+        Self::QuarantineNotFound,
+        Self::StillUnreadable,
+        Self::TooManyStreams,
+        Self::TooManyPending,
+        Self::ReplyTooLate,
         Self::UpstreamRejected,
         Self::TicketMissing,
         Self::UpstreamTimeout,
@@ -185,8 +227,11 @@ impl Code {
     #[must_use]
     pub fn retry_after_secs(self) -> Option<u32> {
         match self {
-            Self::TicketMissing | Self::RefreshCeiling | Self::RenewedJustNow => Some(60),
-            Self::UpstreamTimeout | Self::UpstreamUnreachable => Some(5),
+            Self::TicketMissing
+            | Self::RefreshCeiling
+            | Self::RenewedJustNow
+            | Self::TooManyPending => Some(60),
+            Self::UpstreamTimeout | Self::UpstreamUnreachable | Self::TooManyStreams => Some(5),
             Self::Unavailable | Self::LeaseBusy | Self::Overloaded => Some(2),
             Self::TooManyAtOnce | Self::IdempotencyUnderWay => Some(1),
             Self::Unauthenticated
@@ -223,6 +268,18 @@ impl Code {
             | Self::AllowanceUsedUp
             | Self::NoProfile
             | Self::ComponentChangeUnderWay
+            | Self::EndpointNotFound
+            | Self::EventNotFound
+            | Self::DeliveryNotFound
+            | Self::EndpointLimit
+            | Self::EndpointUrlRefused
+            | Self::ReplyingTaken
+            | Self::EndpointNotActive
+            | Self::AlreadyReplied
+            | Self::ReplyRefused
+            | Self::QuarantineNotFound
+            | Self::StillUnreadable
+            | Self::ReplyTooLate
             | Self::UpstreamRejected
             | Self::UpstreamGarbled
             | Self::RefreshResting
@@ -232,6 +289,7 @@ impl Code {
 
     /// Whether a request that was refused so has certainly had no effect, and may be made again.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "each code once, so that a new one has to say it")]
     pub fn is_without_effect(self) -> bool {
         match self {
             // What was sent may have been done, or committed, although no answer says so.
@@ -277,6 +335,20 @@ impl Code {
             | Self::RenewedJustNow
             | Self::NoProfile
             | Self::ComponentChangeUnderWay
+            | Self::EndpointNotFound
+            | Self::EventNotFound
+            | Self::DeliveryNotFound
+            | Self::EndpointLimit
+            | Self::EndpointUrlRefused
+            | Self::ReplyingTaken
+            | Self::EndpointNotActive
+            | Self::AlreadyReplied
+            | Self::ReplyRefused
+            | Self::QuarantineNotFound
+            | Self::StillUnreadable
+            | Self::TooManyStreams
+            | Self::TooManyPending
+            | Self::ReplyTooLate
             | Self::UpstreamRejected
             | Self::TicketMissing
             | Self::LeaseBusy
@@ -287,6 +359,7 @@ impl Code {
     }
 
     #[rustfmt::skip]
+    #[expect(clippy::too_many_lines, reason = "one table of all codes")]
     fn row(self) -> (&'static str, StatusCode, i64, &'static str) {
         use StatusCode as S;
         match self {
@@ -327,6 +400,20 @@ impl Code {
             Self::RenewedJustNow => ("renewed_just_now", S::TOO_MANY_REQUESTS, 7_900_037, "The link was opened a moment ago"),
             Self::NoProfile => ("no_profile", S::CONFLICT, 7_900_038, "The account has no profile to refresh"),
             Self::ComponentChangeUnderWay => ("component_change_under_way", S::CONFLICT, 7_900_039, "The last change is not a day old"),
+            Self::EndpointNotFound => ("endpoint_not_found", S::NOT_FOUND, 7_900_040, "No such endpoint"),
+            Self::EventNotFound => ("event_not_found", S::NOT_FOUND, 7_900_041, "No such event"),
+            Self::DeliveryNotFound => ("delivery_not_found", S::NOT_FOUND, 7_900_042, "No such delivery"),
+            Self::EndpointLimit => ("endpoint_limit", S::CONFLICT, 7_900_043, "Too many endpoints"),
+            Self::EndpointUrlRefused => ("endpoint_url_refused", S::UNPROCESSABLE_ENTITY, 7_900_044, "Nothing is sent to this address"),
+            Self::ReplyingTaken => ("replying_taken", S::CONFLICT, 7_900_045, "Another endpoint replies already"),
+            Self::EndpointNotActive => ("endpoint_not_active", S::CONFLICT, 7_900_046, "The endpoint is not active"),
+            Self::AlreadyReplied => ("already_replied", S::CONFLICT, 7_900_047, "There is a reply already"),
+            Self::ReplyRefused => ("reply_refused", S::UNPROCESSABLE_ENTITY, 7_900_048, "This is no reply"),
+            Self::QuarantineNotFound => ("quarantine_not_found", S::NOT_FOUND, 7_900_049, "No such push in quarantine"),
+            Self::StillUnreadable => ("still_unreadable", S::CONFLICT, 7_900_050, "The push cannot be taken yet"),
+            Self::TooManyStreams => ("too_many_streams", S::TOO_MANY_REQUESTS, 7_900_051, "Too many streams at once"),
+            Self::TooManyPending => ("too_many_pending", S::TOO_MANY_REQUESTS, 7_900_061, "Too many deliveries wait"),
+            Self::ReplyTooLate => ("reply_too_late", S::CONFLICT, 7_900_062, "Nobody waits for the reply any more"),
             Self::UpstreamRejected => ("upstream_rejected", S::BAD_GATEWAY, 7_900_052, "WeChat refused"),
             Self::TicketMissing => ("ticket_missing", S::SERVICE_UNAVAILABLE, 7_900_053, "No ticket from WeChat yet"),
             Self::UpstreamTimeout => ("upstream_timeout", S::GATEWAY_TIMEOUT, 7_900_054, "WeChat did not answer in time"),

@@ -1,5 +1,7 @@
 //! Each code once: which error leads to it, and what is told.
 
+mod events;
+
 use std::sync::Arc;
 
 use lingpai_authorizer::{Error as AuthorizerError, JudgedPath};

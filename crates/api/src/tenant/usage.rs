@@ -91,9 +91,11 @@ impl UsageApi {
         authorizer_appid: Query<Option<Filter<AppidText>>>,
         /// Only what was called with this API key.
         key_id: Query<Option<Filter<ApiKeyIdText>>>,
-        /// Only spans that begin at this instant or later, as in `2026-11-20T00:00:00Z`.
+        /// Only spans that begin at this instant or later, as in `2026-11-20T00:00:00Z`; of the years
+        /// 2000 to 9999.
         from: Query<Option<Instant>>,
-        /// Only spans that begin before this instant, as in `2026-11-21T00:00:00Z`.
+        /// Only spans that begin before this instant, as in `2026-11-21T00:00:00Z`; of the years 2000 to
+        /// 9999.
         to: Query<Option<Instant>>,
         /// At most this many items, 1 to 100; 20 if absent.
         limit: Query<Option<Limit>>,
@@ -111,8 +113,8 @@ impl UsageApi {
                 .as_deref()
                 .map(|text| parameter::parsed("key_id", text, ApiKeyId::parse))
                 .transpose()?,
-            from: *from,
-            to: *to,
+            from: parameter::instant("from", *from)?,
+            to: parameter::instant("to", *to)?,
         };
         let found = self.ledger.figures(auth.scope(), granularity, &filter, &page).await?;
         Ok(Json(PageView::of(found, UsageFigureView::from)))

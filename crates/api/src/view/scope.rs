@@ -22,9 +22,12 @@ pub(crate) enum ScopeView {
     /// Read events and deliveries.
     #[oai(rename = "event:read")]
     EventRead,
-    /// Change endpoints.
+    /// Change endpoints and what accounts answer by themselves, replay deliveries, reply to messages.
     #[oai(rename = "endpoint:write")]
     EndpointWrite,
+    /// Erase what is kept of fans.
+    #[oai(rename = "event:erase")]
+    EventErase,
     /// Read the tenant's own figures.
     #[oai(rename = "usage:read")]
     UsageRead,

@@ -1,11 +1,11 @@
-//! An event URL: where WeChat pushes. It hears one of two things: `success`, once what it pushed is
-//! committed, or one short refusal.
+//! An event URL: where WeChat pushes. It hears `success` or a reply once what it pushed is committed,
+//! or one short refusal.
 
 use std::time::Duration;
 
-use lingpai_callback::Refusal;
+use lingpai_callback::{Refusal, Taken};
 use poem::{Endpoint, Request, Response, http::StatusCode};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::middleware::{Cause, Pool};
 
@@ -14,23 +14,31 @@ const MAX_PUSH_BYTES: usize = 256 * 1024;
 
 /// Who takes the pushes of one kind of event URL.
 pub(crate) trait TakesPushes: Clone + Send + Sync {
-    /// The parameter of the path that names for whom a push is.
-    const PARAMETER: &'static str;
+    /// For whom a push is, as its path names it.
+    type Named<'r>: Send;
 
-    /// Verifies and records a push; only then may `success` be said.
+    /// For whom `request` is.
+    fn named(request: &Request) -> Self::Named<'_>;
+
+    /// Verifies and records a push; only then may it be answered, and as this says.
     fn accept(
         &self,
-        appid: &str,
+        named: Self::Named<'_>,
         raw_query: &str,
         body: &[u8],
-    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    ) -> impl Future<Output = Result<Taken, Refusal>> + Send;
 
     /// The text with which the check of a URL is answered.
     fn check_url(
         &self,
-        appid: &str,
+        named: Self::Named<'_>,
         raw_query: &str,
     ) -> impl Future<Output = Result<String, Refusal>> + Send;
+}
+
+/// The parameter of this name in the path of `request`.
+pub(super) fn parameter<'r>(request: &'r Request, name: &str) -> &'r str {
+    request.raw_path_param(name).unwrap_or_default()
 }
 
 /// `POST` on an event URL: a push.
@@ -38,7 +46,8 @@ pub(crate) trait TakesPushes: Clone + Send + Sync {
 pub(crate) struct Events<P> {
     pushes: P,
     pool: Pool,
-    /// From the first byte to the answer. What is not committed by then WeChat shall repeat.
+    /// From the first byte to the answer. What is not committed by then WeChat shall repeat; what is,
+    /// but has no reply yet, is answered `success`.
     budget: Duration,
 }
 
@@ -54,14 +63,15 @@ impl<P: TakesPushes> Events<P> {
         UrlCheck(self)
     }
 
-    async fn accept(&self, mut request: Request) -> Result<&'static str, Refusal> {
+    /// Reads and records a push. The seat is given back with the end of this: a tenant that takes its
+    /// time with a reply takes nobody's seat.
+    async fn accept(&self, mut request: Request) -> Result<Taken, Refusal> {
         let _seat = self.pool.seat().await;
         // Too large or broken off looks like everything else that does not verify; the budget around
         // all of this is also the body's deadline.
         let body = request.take_body().into_bytes_limit(MAX_PUSH_BYTES).await;
         let body = body.map_err(|_| Refusal::Unverified)?;
-        self.pushes.accept(appid::<P>(&request), raw_query(&request), &body).await?;
-        Ok("success")
+        self.pushes.accept(P::named(&request), raw_query(&request), &body).await
     }
 }
 
@@ -69,7 +79,15 @@ impl<P: TakesPushes> Endpoint for Events<P> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        Ok(within(self.budget, self.accept(request)).await)
+        let deadline = Instant::now() + self.budget;
+        let taken = match within(deadline, self.accept(request)).await {
+            Ok(taken) => taken,
+            Err(refusal) => return Ok(refusal),
+        };
+        Ok(match taken {
+            Taken::Asked(asked) => replied(deadline, asked.answer()).await,
+            taken => answer(taken),
+        })
     }
 }
 
@@ -78,34 +96,52 @@ impl<P: TakesPushes> Endpoint for UrlCheck<P> {
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let Self(events) = self;
-        let check = events.pushes.check_url(appid::<P>(&request), raw_query(&request));
-        Ok(within(events.budget, check).await)
+        let deadline = Instant::now() + events.budget;
+        let check = events.pushes.check_url(P::named(&request), raw_query(&request));
+        let text = within(deadline, check).await;
+        Ok(text.map_or_else(|refusal| refusal, |text| plain(StatusCode::OK, text)))
     }
-}
-
-fn appid<P: TakesPushes>(request: &Request) -> &str {
-    request.raw_path_param(P::PARAMETER).unwrap_or_default()
 }
 
 fn raw_query(request: &Request) -> &str {
     request.uri().query().unwrap_or_default()
 }
 
-/// The answer to whatever `answer` ends with, or 503 when it does not end within `budget`.
+/// The answer to a push that was committed, once who was asked has replied; `success` when that is not
+/// by `deadline`: WeChat must not repeat what is recorded.
+async fn replied(deadline: Instant, asking: impl Future<Output = Taken>) -> Response {
+    answer(timeout_at(deadline, asking).await.unwrap_or(Taken::Success))
+}
+
+/// What a push is answered with that was committed.
+fn answer(taken: Taken) -> Response {
+    match taken {
+        // Nobody is asked twice.
+        Taken::Success | Taken::Asked(_) => plain(StatusCode::OK, "success".to_owned()),
+        Taken::Empty => plain(StatusCode::OK, String::new()),
+        Taken::Reply(sealed) => {
+            let kind = if sealed.starts_with('{') { "application/json" } else { "application/xml" };
+            Response::builder().content_type(kind).body(sealed)
+        }
+    }
+}
+
+/// Whatever `recording` ends with, or the answer to its refusal, which is 503 when it does not end by
+/// `deadline`.
 ///
 /// Security invariant: running out of time never leads to anything but 503, so a push whose commit
 /// is still under way is repeated by WeChat and folded into the one that was recorded.
-async fn within<T: Into<String>>(
-    budget: Duration,
-    answer: impl Future<Output = Result<T, Refusal>>,
-) -> Response {
-    match timeout(budget, answer).await {
-        Ok(Ok(text)) => plain(StatusCode::OK, text.into()),
-        Ok(Err(Refusal::Unverified)) => plain(StatusCode::FORBIDDEN, "refused".to_owned()),
+async fn within<T>(
+    deadline: Instant,
+    recording: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Response> {
+    match timeout_at(deadline, recording).await {
+        Ok(Ok(taken)) => Ok(taken),
+        Ok(Err(Refusal::Unverified)) => Err(plain(StatusCode::FORBIDDEN, "refused".to_owned())),
         Ok(Err(refusal @ (Refusal::Unrecorded(_) | Refusal::Unerased(_)))) => {
-            not_recorded(Cause::chain(&refusal))
+            Err(not_recorded(Cause::chain(&refusal)))
         }
-        Err(_) => not_recorded(Cause::new("the push was not recorded within its budget")),
+        Err(_) => Err(not_recorded(Cause::new("the push was not recorded within its budget"))),
     }
 }
 
@@ -121,7 +157,59 @@ fn plain(status: StatusCode, text: String) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use poem::{Route, post};
+
     use super::*;
+
+    /// What becomes of a push to the stand-in.
+    #[derive(Clone, Copy)]
+    enum Does {
+        Takes(fn() -> Taken),
+        Refuses(fn() -> Refusal),
+        /// Takes it, after so long.
+        TakesAfter(Duration),
+    }
+
+    #[derive(Clone)]
+    struct StandIn(Does);
+
+    impl TakesPushes for StandIn {
+        type Named<'r> = &'r str;
+
+        fn named(request: &Request) -> &str {
+            parameter(request, "name")
+        }
+
+        async fn accept(
+            &self,
+            named: Self::Named<'_>,
+            raw_query: &str,
+            body: &[u8],
+        ) -> Result<Taken, Refusal> {
+            assert_eq!((named, raw_query, body), ("a", "q=1", b"body".as_slice()));
+            match self.0 {
+                Does::Takes(taken) => Ok(taken()),
+                Does::Refuses(refusal) => Err(refusal()),
+                Does::TakesAfter(wait) => {
+                    tokio::time::sleep(wait).await;
+                    Ok(Taken::Success)
+                }
+            }
+        }
+
+        async fn check_url(&self, _: Self::Named<'_>, _: &str) -> Result<String, Refusal> {
+            Ok("echo".to_owned())
+        }
+    }
+
+    const BUDGET: Duration = Duration::from_millis(3500);
+
+    async fn pushed(does: Does) -> Response {
+        let events = Events::new(StandIn(does), Pool::of(1), BUDGET);
+        let request = Request::builder().method(poem::http::Method::POST);
+        let request = request.uri("/a?q=1".parse().unwrap()).body("body");
+        Route::new().at("/:name", post(events)).get_response(request).await
+    }
 
     async fn told(answer: Response) -> (u16, String) {
         let status = answer.status().as_u16();
@@ -129,37 +217,52 @@ mod tests {
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
-    const BUDGET: Duration = Duration::from_millis(3500);
-
     #[tokio::test]
     async fn success_is_said_in_plain_text() {
-        let answer = within(BUDGET, async { Ok("success") }).await;
+        let answer = pushed(Does::Takes(|| Taken::Success)).await;
         assert_eq!(answer.content_type(), Some("text/plain; charset=utf-8"));
         assert_eq!(told(answer).await, (200, "success".to_owned()));
+        let empty = pushed(Does::Takes(|| Taken::Empty)).await;
+        assert_eq!(told(empty).await, (200, String::new()));
+    }
+
+    #[tokio::test]
+    async fn a_reply_goes_back_as_it_is() {
+        for (reply, kind) in
+            [("<xml/>", "application/xml"), ("{\"Encrypt\":1}", "application/json")]
+        {
+            let answer = answer(Taken::Reply(reply.to_owned()));
+            assert_eq!(answer.content_type(), Some(kind));
+            assert_eq!(told(answer).await, (200, reply.to_owned()));
+        }
     }
 
     #[tokio::test]
     async fn what_does_not_verify_gets_one_short_refusal() {
-        let answer = within::<String>(BUDGET, async { Err(Refusal::Unverified) }).await;
+        let answer = pushed(Does::Refuses(|| Refusal::Unverified)).await;
         assert_eq!(told(answer).await, (403, "refused".to_owned()));
     }
 
     #[tokio::test]
     async fn what_could_not_be_erased_is_asked_for_again() {
-        let failed = Refusal::Unerased(lingpai_authorizer::Error::LinkUnknown);
-        let answer = within::<String>(BUDGET, async { Err(failed) }).await;
+        let failed = || Refusal::Unerased(lingpai_authorizer::Error::LinkUnknown);
+        let answer = pushed(Does::Refuses(failed)).await;
         assert!(answer.data::<Cause>().is_some(), "the log is told why");
         assert_eq!(told(answer).await, (503, "not recorded".to_owned()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn running_out_of_time_is_503_and_never_success() {
-        let late = async {
-            tokio::time::sleep(BUDGET + Duration::from_millis(1)).await;
-            Ok("success")
-        };
-        let answer = within(BUDGET, late).await;
+    async fn running_out_of_time_before_the_commit_is_503_and_never_success() {
+        let answer = pushed(Does::TakesAfter(BUDGET + Duration::from_millis(1))).await;
         assert!(answer.data::<Cause>().is_some(), "the log is told why");
         assert_eq!(told(answer).await, (503, "not recorded".to_owned()));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn running_out_of_time_after_the_commit_is_success() {
+        let deadline = Instant::now() + BUDGET;
+        let silent = replied(deadline, std::future::pending()).await;
+        assert_eq!(told(silent).await, (200, "success".to_owned()));
+        let in_time = replied(deadline + BUDGET, async { Taken::Reply("<xml/>".to_owned()) }).await;
+        assert_eq!(told(in_time).await, (200, "<xml/>".to_owned()));
     }
 }

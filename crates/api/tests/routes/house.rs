@@ -6,10 +6,13 @@ use futures_util::FutureExt as _;
 use lingpai_api::{ApiSettings, MetricsPage, Mount, Readiness, Services, gateway_routes, routes};
 use lingpai_authorizer::{
     Accounts, AuthorizationUrls, Authorizations, AuthorizerTokens, Authorizers, Claims, Grants,
-    Ledger, NewAccount, Proxy, ProxyPolicy, Quotas, Reconciliations, Renewals, SystemHealth,
-    Uncatalogued, WebTokens,
+    Ledger, NewAccount, Proxy, ProxyPolicy, PublishTests, Quotas, Reconciliations, Renewals,
+    SystemHealth, Uncatalogued, WebTokens,
 };
-use lingpai_callback::{AccountPushes, ComponentPushes};
+use lingpai_callback::{
+    AccountPushes, AuthorizerPushes, ComponentPushes, Erasures, MessagePushes, PublishChecks,
+    Quarantine, Rehearsals, ReleaseCheck,
+};
 use lingpai_component_token::{
     Ceiling, ComponentTokens, Components, KeeperBase, RefreshLimits, TicketWatch, Tickets,
 };
@@ -30,6 +33,10 @@ use lingpai_tenant::{
     ApiKeys, AuditTrail, Files, IdempotencyKeys, LimitDefaults, Limits, NewApiKey, NewTenant,
     Operators, RedirectUris, Tenants, VirtualTokens,
 };
+use lingpai_webhook::{
+    Asker, AutoReplyRules, Deliveries, Endpoints, Events, Listeners, Sender, SenderPolicy, Tail,
+    WebhookBase,
+};
 use lingpai_wechat::client::{Client, ClientConfig};
 use poem::{
     Body, Endpoint, EndpointExt as _, Request, RequestParts, Response,
@@ -39,14 +46,18 @@ use poem::{
 };
 use serde_json::Value;
 use tokio::sync::Notify;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 /// An account of the emulator's, connected by its own secret.
 pub(crate) const SHOP: &str = "wxa0b1c2d3e4f50617";
 
+/// With what pushes to [`SHOP`] are signed and encrypted.
+pub(crate) const PUSH_TOKEN: &str = "token4711";
+pub(crate) const PUSH_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+
 pub(crate) struct House {
-    _db: TestDb,
+    pub(crate) db: TestDb,
     pub(crate) wechat: Emulator,
     pub(crate) clock: ManualClock,
     pub(crate) services: Services,
@@ -113,7 +124,7 @@ impl House {
         let settings = settings();
         let second = gateway_routes(&services, &settings, Mount::Root).boxed();
         let main = routes(services.clone(), &settings).boxed();
-        Self { _db: test_db, wechat, clock, services, tenant_id, key, operator_key, main, second }
+        Self { db: test_db, wechat, clock, services, tenant_id, key, operator_key, main, second }
     }
 
     /// The tenant connects [`SHOP`].
@@ -123,7 +134,7 @@ impl House {
             appid: Appid::parse(SHOP).expect("a fixed appid"),
             appsecret: Secret::new(secret.expect("it has a secret")),
             token_api: TokenApi::StableToken,
-            push_keys: None,
+            push_keys: Some((Secret::from(PUSH_TOKEN), Secret::from(PUSH_KEY))),
         };
         let caller = self.services.api_keys.authenticate(&self.key, Via::default()).await;
         let caller = caller.expect("our own key");
@@ -152,6 +163,17 @@ impl House {
     /// Sends a request to the main listener.
     pub(crate) async fn send(&self, request: http::request::Builder, body: &str) -> Answer {
         answered(&self.main, request, body).await
+    }
+
+    /// The head of the answer of the main listener to a GET, before anything of its body.
+    pub(crate) async fn open(&self, path: &str, key: &str) -> Response {
+        let request = http::Request::builder().uri(path);
+        self.send_open(request.header("authorization", format!("Bearer {key}"))).await
+    }
+
+    /// The same for any request without a body.
+    pub(crate) async fn send_open(&self, request: http::request::Builder) -> Response {
+        self.main.get_response(request_of(request, "")).await
     }
 
     /// Sends a request to the second listener.
@@ -188,17 +210,20 @@ fn settings() -> ApiSettings {
     }
 }
 
+fn request_of(request: http::request::Builder, body: &str) -> Request {
+    let (head, ()) = request.body(()).expect("a request").into_parts();
+    let socket: SocketAddr = "192.0.2.1:4711".parse().expect("an address");
+    let (local, remote) = (LocalAddr::default(), RemoteAddr(socket.into()));
+    let head = RequestParts::from((head, local, remote, Scheme::HTTP));
+    Request::from_parts(head, Body::from(body.to_owned()))
+}
+
 async fn answered(
     endpoint: &BoxEndpoint<'static, Response>,
     request: http::request::Builder,
     body: &str,
 ) -> Answer {
-    let (head, ()) = request.body(()).expect("a request").into_parts();
-    let socket: SocketAddr = "192.0.2.1:4711".parse().expect("an address");
-    let (local, remote) = (LocalAddr::default(), RemoteAddr(socket.into()));
-    let head = RequestParts::from((head, local, remote, Scheme::HTTP));
-    let request = Request::from_parts(head, Body::from(body.to_owned()));
-    let mut answer = endpoint.get_response(request).await;
+    let mut answer = endpoint.get_response(request_of(request, body)).await;
     let (status, head) = (answer.status().as_u16(), answer.headers().clone());
     let body = answer.take_body().into_bytes_limit(16 << 20).await.expect("a short body");
     Answer { status, head, text: String::from_utf8(body.to_vec()).expect("text") }
@@ -297,6 +322,43 @@ impl Wiring {
         Proxy::new(self.base.clone(), self.wechat(), tokens, ledger, policy)
     }
 
+    /// What the services of events are made of. Loopback may be reached, nothing else that is private.
+    fn webhooks(&self) -> WebhookBase {
+        let loopback = Network::parse("127.0.0.0/8").expect("a fixed network");
+        let policy = SenderPolicy { allow_private: vec![loopback], ..SenderPolicy::default() };
+        WebhookBase {
+            db: self.db(),
+            sender: Sender::new(policy).expect("a sender"),
+            clock: self.now(),
+            entropy: self.chance(),
+            tasks: self.base.tasks.clone(),
+            due: Arc::default(),
+        }
+    }
+
+    fn events(&self) -> Events {
+        Events::new(self.db(), self.now(), self.chance())
+    }
+
+    fn listeners(&self) -> Listeners {
+        Listeners::new(self.db(), self.now(), self.chance())
+    }
+
+    fn messages(&self, web_tokens: WebTokens) -> MessagePushes {
+        let asker = Asker::new(self.webhooks());
+        MessagePushes::new(self.webhooks(), web_tokens, asker, self.listeners())
+    }
+
+    fn release_check(&self, grants: Grants) -> ReleaseCheck {
+        let publish_tests = PublishTests::new(self.wechat(), grants);
+        ReleaseCheck::new(self.db(), publish_tests, self.world(), self.base.tasks.clone())
+    }
+
+    fn rehearsals(&self) -> Rehearsals {
+        let (sender, url) = (self.webhooks().sender, self.public_url.clone());
+        Rehearsals::new(self.db(), sender, url, self.now(), self.chance())
+    }
+
     #[expect(clippy::too_many_lines, reason = "one list of everything that is served")]
     fn services(&self, limits: LimitDefaults) -> Services {
         let base = || self.base.clone();
@@ -320,6 +382,8 @@ impl Wiring {
         let api_keys = ApiKeys::new(self.db(), self.now(), self.chance());
         let web_tokens = WebTokens::new(base(), self.wechat(), component());
         let recorded = Arc::new(Notify::new());
+        let messages = self.messages(web_tokens.clone());
+        let release_check = self.release_check(grants.clone());
         Services {
             components: Components::new(self.db(), self.now(), self.chance()),
             ticket_watch,
@@ -344,10 +408,23 @@ impl Wiring {
                 self.db(),
                 tickets.clone(),
                 self.world(),
-                recorded,
+                Arc::clone(&recorded),
             ),
             tickets,
-            account_pushes: AccountPushes::new(self.db(), web_tokens, self.world()),
+            account_pushes: AccountPushes::new(messages.clone()),
+            authorizer_pushes: AuthorizerPushes::new(messages.clone(), release_check),
+            endpoints: Endpoints::new(self.webhooks()),
+            events: self.events(),
+            deliveries: Deliveries::new(self.webhooks()),
+            tail: Tail::new(self.db(), self.now()),
+            listeners: self.listeners(),
+            auto_replies: AutoReplyRules::new(self.webhooks()),
+            erasures: Erasures::new(self.events(), web_tokens),
+            quarantine: Quarantine::new(messages, recorded),
+            rehearsals: self.rehearsals(),
+            publish_checks: PublishChecks::new(self.db()),
+            tasks: self.base.tasks.clone(),
+            stopping: CancellationToken::new(),
             readiness: Readiness::new(|| async { Ok(()) }.boxed()),
             metrics: MetricsPage::new(String::new),
             tenants: Tenants::new(self.db(), self.now(), self.chance()),

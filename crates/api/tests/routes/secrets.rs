@@ -75,6 +75,23 @@ async fn no_key_and_no_token_reaches_the_log() {
         .header("authorization", format!("Bearer {}", house.key))
         .header("idempotency-key", "canary8");
     house.send(once, "{\"canary9\":1}").await;
+    for (path, body) in [
+        (
+            "/v1/endpoints",
+            json!({ "kind": "wechat", "url": "https://shop.example/?canary10",
+            "token": "canary11", "encoding_aes_key": "a".repeat(43) }),
+        ),
+        ("/v1/endpoints", json!({ "kind": "webhook", "url": "https://canary12@shop.example/" })),
+        ("/v1/events/search", json!({ "openid": "canary13", "type": "canary14*" })),
+        ("/v1/events/canary15/reply", json!({ "xml": "<xml>canary16</xml>" })),
+        ("/v1/authorizers/wx1/erasures", json!({ "openid": "canary17" })),
+    ] {
+        let request = Request::builder().method("POST").uri(path);
+        let request = request.header("authorization", format!("Bearer {}", house.key));
+        house.send(request.header("content-type", "application/json"), &body.to_string()).await;
+    }
+    house.get("/v1/events/stream?types=canary18*", Some(&house.key)).await;
+    house.push("<xml>canary19").await;
     let log = log.text();
     assert!(log.contains("the gateway refused"), "the log was kept: {log}");
     for secret in [&house.key, &house.operator_key, &token, &real] {
