@@ -6,20 +6,25 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use lingpai_api::Mount;
+use lingpai_callback::{Rehearsals, Verdict};
 use lingpai_component_token::Ceiling;
-use lingpai_model::clock::{Entropy, SharedClock};
+use lingpai_model::{
+    Appid,
+    audit::Act,
+    clock::{Entropy, SharedClock},
+};
 use lingpai_storage::{DatabaseClock, Db};
 use lingpai_tenant::Operators;
+use lingpai_webhook::{LISTENER_MAY_TAKE, Sender};
 use lingpai_wechat::client::{Client, ClientConfig};
 use poem::{Endpoint, EndpointExt as _, Response, Route, endpoint::BoxEndpoint, get};
 use tokio::{
     net::TcpListener,
-    sync::Notify,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::wiring::{Base, api_settings, metrics_page};
+use self::wiring::{Base, Bells, api_settings, metrics_page, sender_policy};
 pub use crate::crank::Crank;
 use crate::{
     database,
@@ -30,8 +35,8 @@ use crate::{
 };
 
 /// How long a push may take from its first byte to our answer: WeChat gives up after five seconds
-/// and repeats.
-const PUSH_BUDGET: Duration = Duration::from_millis(3500);
+/// and repeats. Whoever replies has no longer.
+const PUSH_BUDGET: Duration = LISTENER_MAY_TAKE;
 
 /// How long the answer of a call to WeChat may take to be stored.
 const STORING_TIME: Duration = Duration::from_secs(2);
@@ -67,8 +72,10 @@ pub struct App {
     gateway: BoxEndpoint<'static, Response>,
     crank: Crank,
     operators: Operators,
-    /// Wakes the processor when a push was recorded.
-    recorded: Arc<Notify>,
+    rehearsals: Rehearsals,
+    bells: Bells,
+    /// Ends the answers that would go on for as long as somebody reads them.
+    stopping: CancellationToken,
     /// What outlives the request that caused it; drained at shutdown.
     tasks: TaskTracker,
     /// How long a call to WeChat and storing its answer may take.
@@ -121,19 +128,24 @@ impl App {
         let job_time = calls.call_timeout + STORING_TIME;
         let wechat = Client::new(calls)
             .context("the client towards WeChat cannot be made; are CA certificates installed?")?;
-        let (tasks, recorded) = (TaskTracker::new(), Arc::new(Notify::new()));
+        let tenants = Sender::new(sender_policy(&settings))
+            .context("the client towards tenants cannot be made; are CA certificates installed?")?;
+        let (tasks, bells, stopping) =
+            (TaskTracker::new(), Bells::default(), CancellationToken::new());
         let base = Base {
             settings: &settings,
             db: &db,
             wechat,
+            tenants,
             clock,
             entropy: &entropy,
             tasks: &tasks,
             ceiling: Arc::new(Ceiling::new(settings.tokens.limits)),
         };
-        let crank = base.crank();
-        let services = base.services(&crank, &recorded);
-        let operators = services.operators.clone();
+        let shared = base.shared(&bells);
+        let crank = base.crank(&shared);
+        let services = base.services((&crank, shared), &bells, &stopping)?;
+        let (operators, rehearsals) = (services.operators.clone(), services.rehearsals.clone());
         let surface = api_settings(&settings);
         let gateway = lingpai_api::gateway_routes(&services, &surface, Mount::Root).boxed();
         let endpoint = lingpai_api::routes(services, &surface).boxed();
@@ -144,7 +156,9 @@ impl App {
             gateway,
             crank,
             operators,
-            recorded,
+            rehearsals,
+            bells,
+            stopping,
             tasks,
             job_time,
             entropy,
@@ -164,11 +178,25 @@ impl App {
         self.operators.clone()
     }
 
+    /// Plays WeChat's whole-network publish test against `server.public_url`.
+    ///
+    /// # Errors
+    /// There is no such component, or the database fails. A step that fails is no error: its verdict
+    /// says so.
+    pub async fn rehearse(&self, component: &Appid) -> anyhow::Result<Vec<Verdict>> {
+        Ok(self.rehearsals.run(&Act::of_lingpai(), component).await?)
+    }
+
+    /// Closes the database of a service that neither served nor worked.
+    pub async fn close(self) {
+        close(self.db.close(), CLOSING_TIME).await;
+    }
+
     /// Serves HTTP on `listener` until `stop`, then drains and closes the database.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let limits = Limits::from(&self.settings.server);
-        let Self { db, endpoint, crank, tasks, job_time, .. } = self;
-        let stopping = stopping_at(stop.clone());
+        let Self { db, endpoint, crank, tasks, job_time, stopping: long_answers, .. } = self;
+        let stopping = stopping_at(stop.clone(), long_answers);
         let ((), stopping) =
             tokio::join!(lifecycle::serve(listener, endpoint, &limits, stop), stopping);
         let deadline = drained_by(stopping + limits.shutdown_grace, job_time);
@@ -188,7 +216,7 @@ impl App {
         let own = listen("metrics.listen", self.settings.metrics.listen).await?;
         let loops = Loops { entropy: self.entropy.clone(), tasks: &self.tasks, stop: &stop };
         if roles.works {
-            self.crank.start(&loops, Arc::clone(&self.recorded));
+            self.crank.start(&loops, (self.bells.recorded, self.bells.due));
         }
         if roles.serves {
             self.crank.start_flushing(&loops);
@@ -201,7 +229,8 @@ impl App {
                 keep_time,
             );
         }
-        let Self { db, endpoint, gateway, crank, tasks, job_time, .. } = self;
+        let Self { db, endpoint, gateway, crank, tasks, job_time, stopping: long_answers, .. } =
+            self;
         let (figures, stopped) = (Figures::of_process(), stop.clone());
         tasks.spawn(async move { figures.keep_up(stopped).await });
         let own_page = Route::new().at("/metrics", get(metrics_page()));
@@ -209,7 +238,7 @@ impl App {
             serve_if(public, endpoint, &limits, stop.clone()),
             serve_if(apart, gateway, &limits, stop.clone()),
             serve_if(own, own_page, &limits, stop.clone()),
-            stopping_at(stop.clone()),
+            stopping_at(stop.clone(), long_answers),
         );
         let deadline = drained_by(stopping + limits.shutdown_grace, job_time);
         drain(db, &crank, tasks, deadline).await;
@@ -243,9 +272,10 @@ async fn serve_if<E: Endpoint + 'static>(
     }
 }
 
-/// When `stop` was said.
-async fn stopping_at(stop: CancellationToken) -> Instant {
+/// When `stop` was said; `long_answers` hear of it.
+async fn stopping_at(stop: CancellationToken, long_answers: CancellationToken) -> Instant {
     stop.cancelled().await;
+    long_answers.cancel();
     Instant::now()
 }
 

@@ -12,10 +12,12 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use lingpai_model::{
+    Appid,
     audit::Act,
     clock::{Entropy, SharedClock, SystemClock},
+    event::{EventFilter, EventPattern},
 };
 use lingpai_tenant::Operators;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +27,7 @@ use crate::{
     database,
     doctor::{self, Verdict},
     lifecycle,
+    listen::{Wish, listen},
     settings::{self, Faults, Settings, Sources},
     telemetry,
 };
@@ -68,6 +71,13 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// Play WeChat's whole-network publish test (全网发布检测) against the live addresses.
+    Rehearse {
+        /// The component's appid.
+        component_appid: String,
+    },
+    /// Bring a tenant's events to a handler on this machine, and its replies back.
+    Listen(ListenArguments),
     /// Look at the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -83,6 +93,20 @@ pub enum DocumentName {
     Tenant,
     /// What operators and the console use.
     Admin,
+}
+
+/// What to listen to. Server, key and the handler's own keys are settings: section `[listen]`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ListenArguments {
+    /// Post what WeChat pushed to this address, as WeChat would. Left out, events are only shown.
+    #[arg(long, value_name = "URL")]
+    pub forward: Option<String>,
+    /// Only what is about this account; may be given several times.
+    #[arg(long, value_name = "APPID")]
+    pub authorizer: Vec<String>,
+    /// Only events of this type, such as `message.*`; may be given several times.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub types: Vec<String>,
 }
 
 /// Look at the settings.
@@ -150,6 +174,12 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Worker => return on_runtime(stay(Settings::load(&sources)?, Roles::WORK)),
         Command::Migrate => return on_runtime(migrate(Settings::load(&sources)?)),
         Command::Doctor => return on_runtime(examine(Settings::load(&sources)?)),
+        Command::Rehearse { component_appid } => {
+            return on_runtime(rehearse(Settings::load(&sources)?, component_appid));
+        }
+        Command::Listen(arguments) => {
+            return on_runtime(follow(Settings::load(&sources)?, arguments));
+        }
         Command::OperatorKey(OperatorKeyCommand::Create { name }) => {
             return on_runtime(create_operator_key(Settings::load(&sources)?, name));
         }
@@ -220,6 +250,44 @@ async fn create_operator_key(settings: Settings, name: String) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
+/// Plays the publish test and tells how each step went; fails if one did.
+async fn rehearse(settings: Settings, component_appid: String) -> anyhow::Result<ExitCode> {
+    telemetry::install_log(telemetry::QUIET)?;
+    let appid = Appid::parse(&component_appid).context("this is no appid of a component")?;
+    let app = App::open(settings, Entropy::system()).await?;
+    let verdicts = app.rehearse(&appid).await?;
+    let mut failed = false;
+    for verdict in &verdicts {
+        failed |= !verdict.passed;
+        say(&format!("{verdict}\n"))?;
+    }
+    app.close().await;
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// `listen`: stays until a signal says otherwise.
+async fn follow(settings: Settings, arguments: ListenArguments) -> anyhow::Result<ExitCode> {
+    telemetry::install_log(telemetry::QUIET)?;
+    let pattern = |text: &String| EventPattern::parse(text).with_context(|| text.clone());
+    let account = |text: &String| Appid::parse(text).with_context(|| text.clone());
+    let filter = EventFilter {
+        authorizers: arguments.authorizer.iter().map(account).collect::<anyhow::Result<_>>()?,
+        event_types: arguments.types.iter().map(pattern).collect::<anyhow::Result<_>>()?,
+    };
+    let wish = Wish { forward: arguments.forward, filter };
+    let stop = CancellationToken::new();
+    let world: (SharedClock, Entropy) = (Arc::new(SystemClock), Entropy::system());
+    tokio::select! {
+        ended = listen(&settings.listen, wish, world, stop.clone()) => {
+            ended.map(|()| ExitCode::SUCCESS)
+        }
+        signals = lifecycle::signals(stop.clone()) => {
+            signals.context("signals cannot be listened to")?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
 fn openapi(document: Option<DocumentName>, out: Option<&Path>) -> anyhow::Result<()> {
     let wanted = document.map_or_else(|| DocumentName::BOTH.to_vec(), |one| vec![one]);
     for name in wanted {
@@ -273,6 +341,9 @@ mod tests {
             "lingpai config check",
             "lingpai config print",
             "lingpai operator-key create me",
+            "lingpai rehearse wx0000000000000001",
+            "lingpai listen",
+            "lingpai listen --forward http://localhost:3000/wx --type message.* --authorizer wx1",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }

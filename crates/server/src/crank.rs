@@ -3,9 +3,10 @@
 use std::{io, sync::Arc, time::Duration};
 
 use lingpai_authorizer::{AuthorizerTokens, Grants, Ledger, Reconciliations};
-use lingpai_callback::Processor;
+use lingpai_callback::{LateReplyWorker, Processor};
 use lingpai_component_token::{ComponentTokens, TicketWatch};
 use lingpai_tenant::{ApiKeys, IdempotencyKeys};
+use lingpai_webhook::{Deliverer, Dispatcher, Events};
 use tokio::sync::Notify;
 
 use crate::workers::{Loops, Pace};
@@ -31,11 +32,22 @@ pub struct Crank {
     pub(crate) ledger: Ledger,
     pub(crate) api_keys: ApiKeys,
     pub(crate) idempotency_keys: IdempotencyKeys,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) deliverer: Deliverer,
+    pub(crate) late_replies: LateReplyWorker,
+    pub(crate) events: Events,
+    /// How long events are kept.
+    pub(crate) retention: Duration,
 }
 
 impl Crank {
-    /// Starts a loop for each kind of work; `recorded` wakes the processor when a push was recorded.
-    pub(crate) fn start(&self, loops: &Loops<'_>, recorded: Arc<Notify>) {
+    /// Starts a loop for each kind of work; `recorded` wakes the processor when a push was recorded,
+    /// `delivering` the deliverer when a message was.
+    pub(crate) fn start(
+        &self,
+        loops: &Loops<'_>,
+        (recorded, delivering): (Arc<Notify>, Arc<Notify>),
+    ) {
         let often = Pace::default().interval;
         let never = Arc::<Notify>::default;
         loops.start(("pushes", often), recorded, &self.processor, |service| async move {
@@ -52,6 +64,7 @@ impl Crank {
         loops.start(("authorizer tokens", often), never(), tokens, |service| async move {
             service.run_once().await
         });
+        self.start_delivering(loops, delivering);
         let watch = &self.ticket_watch;
         loops.start(("tickets", WATCH_INTERVAL), never(), watch, |service| async move {
             service.run_once().await
@@ -65,6 +78,19 @@ impl Crank {
         );
         loops.start(("sweep", SWEEP_INTERVAL), never(), self, |crank| async move {
             crank.sweep().await.map(|()| 0).map_err(io::Error::other)
+        });
+    }
+
+    fn start_delivering(&self, loops: &Loops<'_>, delivering: Arc<Notify>) {
+        let (often, never) = (Pace::default().interval, Arc::<Notify>::default);
+        loops.start(("events", often), never(), &self.dispatcher, |service| async move {
+            service.run_once().await
+        });
+        loops.start(("deliveries", often), delivering, &self.deliverer, |service| async move {
+            service.run_once().await
+        });
+        loops.start(("late replies", often), never(), &self.late_replies, |service| async move {
+            service.run_once().await
         });
     }
 
@@ -84,6 +110,19 @@ impl Crank {
         let pushes = self.processor.run_once().await?;
         let exchanges = self.grants.run_once().await?;
         Ok(pushes + exchanges)
+    }
+
+    /// Makes deliveries of what happened, sends what is due, and waits for it; returns how many things
+    /// there were to do.
+    ///
+    /// # Errors
+    /// As the workers' turns fail. An attempt that fails is no error here: its delivery says so.
+    pub async fn deliver(&self) -> anyhow::Result<usize> {
+        let events = self.dispatcher.run_once().await?;
+        let turns = self.deliverer.run_once().await?;
+        self.deliverer.settled().await;
+        let replies = self.late_replies.run_once().await?;
+        Ok(events + turns + replies)
     }
 
     /// Refreshes the tokens that are due and waits for the refreshes; returns how many were begun.
@@ -117,13 +156,14 @@ impl Crank {
         Ok(calls + uses)
     }
 
-    /// Deletes usage figures and idempotency keys that are too old to be of use.
+    /// Deletes usage figures, idempotency keys and events that are too old to be of use.
     ///
     /// # Errors
     /// As the database fails.
     pub async fn sweep(&self) -> anyhow::Result<()> {
         self.ledger.sweep().await?;
         self.idempotency_keys.sweep().await?;
+        self.events.sweep(self.retention).await?;
         Ok(())
     }
 

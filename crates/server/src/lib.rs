@@ -6,6 +6,7 @@ mod crank;
 pub mod database;
 pub mod doctor;
 pub mod lifecycle;
+mod listen;
 pub mod master_key;
 pub mod settings;
 pub mod telemetry;

@@ -6,16 +6,19 @@
 //! nowhere else. Domain crates never see [`Settings`]; [`crate::app`] hands them what they need.
 
 mod database;
+mod events;
 mod fault;
 mod gateway;
 mod layers;
 mod limits;
+mod listen;
 mod log;
 mod metrics;
 mod reader;
 mod secrets;
 mod server;
 mod tokens;
+mod webhook;
 mod wechat;
 
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -24,15 +27,18 @@ use config::ValueKind;
 
 pub use self::{
     database::Database,
+    events::Events,
     fault::{Fault, Faults},
     gateway::Gateway,
     layers::Sources,
     limits::Limits,
+    listen::Listen,
     log::{Log, LogFormat},
     metrics::Metrics,
     secrets::{MasterKeySource, Secrets},
     server::Server,
     tokens::Tokens,
+    webhook::Webhook,
     wechat::{Wechat, is_loopback},
 };
 use self::{
@@ -57,6 +63,12 @@ pub struct Settings {
     pub limits: Limits,
     /// How fast tokens are refreshed.
     pub tokens: Tokens,
+    /// Whom deliveries may reach.
+    pub webhook: Webhook,
+    /// How long what happened is kept.
+    pub events: Events,
+    /// What `lingpai listen` follows.
+    pub listen: Listen,
     /// Where the figures are served.
     pub metrics: Metrics,
     /// How much is told.
@@ -86,6 +98,9 @@ impl Settings {
         let gateway = Gateway::read(&mut reader);
         let limits = Limits::read(&mut reader);
         let tokens = Tokens::read(&mut reader);
+        let webhook = Webhook::read(&mut reader);
+        let events = Events::read(&mut reader);
+        let listen = Listen::read(&mut reader, server.as_ref().map(|server| &server.public_url));
         let metrics = Metrics::read(&mut reader);
         let log = Log::read(&mut reader);
         let faults = reader.finish();
@@ -98,6 +113,9 @@ impl Settings {
                 gateway: gateway?,
                 limits: limits?,
                 tokens: tokens?,
+                webhook: webhook?,
+                events: events?,
+                listen: listen?,
                 metrics,
                 log: log?,
             })
@@ -146,7 +164,9 @@ fn printed(flat: &BTreeMap<String, Found>, known: &BTreeMap<String, Found>) -> S
 fn shown(path: &str, value: &ValueKind) -> String {
     let text = match (path, value) {
         (_, ValueKind::String(text)) if text.is_empty() => String::new(),
-        ("secrets.master_key", _) => MASK.to_owned(),
+        ("secrets.master_key" | "listen.key" | "listen.token" | "listen.encoding_aes_key", _) => {
+            MASK.to_owned()
+        }
         ("database.url", ValueKind::String(url)) => database::masked_url(url),
         ("database.url", _) => MASK.to_owned(),
         (_, ValueKind::String(text)) => text.clone(),

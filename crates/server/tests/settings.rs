@@ -40,6 +40,37 @@ fn nothing_given_means_the_documented_defaults() {
 }
 
 #[test]
+fn deliveries_reach_public_addresses_only_unless_told_otherwise() {
+    let defaults = Settings::load(&Sources::default()).expect("the defaults are fine");
+    assert!(defaults.webhook.allow_private.is_empty());
+    assert_eq!(defaults.webhook.ports, [80, 443, 8080, 8443]);
+    assert_eq!(defaults.events.retention, Duration::from_secs(30 * 24 * 60 * 60));
+    let told = faults(&environment(&[
+        ("LINGPAI_WEBHOOK__ALLOW_PRIVATE", "10.0.0.0/8, everything"),
+        ("LINGPAI_WEBHOOK__PORTS", "443, 0"),
+        // Shorter than deliveries are tried.
+        ("LINGPAI_EVENTS__RETENTION_DAYS", "3"),
+    ]));
+    assert_eq!(told.len(), 3, "{told:?}");
+}
+
+#[test]
+fn a_listener_names_a_key_for_what_it_encrypts_and_shows_no_secret() {
+    let told = faults(&environment(&[("LINGPAI_LISTEN__MODE", "secure")]));
+    assert_eq!(told.len(), 1, "{told:?}");
+    let told = faults(&environment(&[("LINGPAI_LISTEN__ENCODING_AES_KEY", "canary")]));
+    assert!(told.len() == 1 && !told[0].contains("canary"), "{told:?}");
+    let secrets = environment(&[
+        ("LINGPAI_LISTEN__KEY", "canary-key"),
+        ("LINGPAI_LISTEN__TOKEN", "canary-token"),
+    ]);
+    let settings = Settings::load(&secrets).expect("both are fine");
+    assert_eq!(settings.listen.server, settings.server.public_url);
+    let printed = settings::print(&secrets).expect("it can be printed");
+    assert!(!printed.contains("canary"), "{printed}");
+}
+
+#[test]
 fn no_setting_gives_one_tenant_all_there_is() {
     let told = faults(&environment(&[
         ("LINGPAI_LIMITS__CONCURRENT_REQUESTS", "257"),
