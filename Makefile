@@ -1,7 +1,7 @@
 # The front door: every command that continuous integration runs is a target here.
 # `make` alone lists them. What takes more than a line is a script in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test e2e ci fmt lint doc openapi deny deny-advisories bench soak-tokens sim-tokens
+.PHONY: help demo dev test e2e ci fmt lint doc openapi deny deny-advisories bench soak-tokens sim-tokens soak-events fuzz
 
 help: ## Lists what can be made
 	@echo 'lingpai (令牌)'
@@ -50,3 +50,9 @@ soak-tokens: ## Lets real instances keep tokens under every fault, in full size 
 
 sim-tokens: ## Simulates a day with a million authorizers; draws docs/sim-tokens.svg (takes hours)
 	@scripts/sim.sh
+
+soak-events: ## Pushes 300 messages/s at sick endpoints, then kills instances under load (a quarter of an hour)
+	@scripts/soak-events.sh
+
+fuzz: ## Feeds every parser of strangers' bytes for a minute each (installs cargo-fuzz if missing)
+	@scripts/fuzz.sh

@@ -22,4 +22,4 @@ if [ -z "${LINGPAI_TEST_POSTGRES_URL:-}" ]; then
 fi
 
 say "Soaking"
-"$target/release/soak" "$@"
+"$target/release/soak" "${1:-abcdefghi}"

@@ -20,7 +20,8 @@ if [ "$(cat "$folder/made-of" 2>/dev/null)" != "$wanted" ]; then
     tail -n 20 "$target/npm.log" >&2
     die "could not install the packages of tests/peers/package-lock.json"
   fi
-  NODE_PATH="$folder/node_modules" node -e 'require("co-wechat-api"); require("wechat-api")'
+  NODE_PATH="$folder/node_modules" node -e '
+    for (const name of ["co-wechat", "co-wechat-api", "koa", "svix", "wechat-api"]) require(name);'
   printf '%s\n' "$wanted" >"$folder/made-of"
 fi
 printf '%s\n' "$folder"

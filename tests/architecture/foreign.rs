@@ -31,8 +31,9 @@ const KEPT: &[Kept] = &[
     },
     Kept {
         foreign: "reqwest",
-        by: &["wechat", "emulator", "tests"],
-        why: "its errors print URLs, and tokens travel in them: one door leads out, wechat::client",
+        by: &["wechat", "webhook", "emulator", "tests"],
+        why: "its errors print URLs, and tokens travel in them: two doors lead out, wechat::client \
+              and webhook::sender",
     },
     Kept { foreign: "sea-orm", by: &["storage"], why: "rows never leave storage" },
     Kept {
@@ -93,6 +94,7 @@ const KEPT: &[Kept] = &[
             "storage",
             "component-token",
             "authorizer",
+            "webhook",
             "callback", // wakes its own worker
             "api",
             "server",
@@ -149,6 +151,8 @@ struct Door {
 }
 
 const CLIENT: &[&str] = &["crates/wechat/src/client.rs", "crates/wechat/src/client/"];
+const SENDER: &[&str] = &["crates/webhook/src/sender.rs", "crates/webhook/src/sender/"];
+const ONE_SENDER: &str = "what goes to tenants is judged, resolved and bounded in one place";
 const WIRE_IS_PURE: &str = "the wire is plain values outside its client";
 
 const DOORS: &[Door] = &[
@@ -156,6 +160,14 @@ const DOORS: &[Door] = &[
     Door { name: "tokio", crate_folder: "crates/wechat/", files: CLIENT, why: WIRE_IS_PURE },
     Door { name: "tracing", crate_folder: "crates/wechat/", files: CLIENT, why: WIRE_IS_PURE },
     Door { name: "SystemTime", crate_folder: "crates/wechat/", files: &[], why: "no clock" },
+    Door { name: "reqwest", crate_folder: "crates/webhook/", files: SENDER, why: ONE_SENDER },
+    Door { name: "lookup_host", crate_folder: "crates/webhook/", files: SENDER, why: ONE_SENDER },
+    Door {
+        name: "to_socket_addrs",
+        crate_folder: "crates/webhook/",
+        files: SENDER,
+        why: ONE_SENDER,
+    },
     Door { name: "TcpListener", crate_folder: "crates/wechat/", files: &[], why: "no server" },
 ];
 

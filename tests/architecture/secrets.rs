@@ -11,6 +11,7 @@ const EXPOSED: &[(&str, &str)] = &[
     ("crates/wechat/src/client/", "the request that needs it"),
     ("crates/model/src/", "digests, and the text of a new key"),
     ("crates/storage/src/seal.rs", "sealing"),
+    ("crates/storage/src/repo/quarantine.rs", "what a fan sent is looked for, to be erased"),
     (
         "crates/component-token/src/components.rs",
         "a message key is refused at the door if it is none",
@@ -21,13 +22,34 @@ const EXPOSED: &[(&str, &str)] = &[
     ),
     ("crates/authorizer/src/accounts.rs", "a message key is refused at the door if it is none"),
     ("crates/authorizer/src/scrub.rs", "looks for our token in answers, to take it out"),
+    ("crates/webhook/src/sender/remote.rs", "the key goes into the request to another lingpai"),
+    ("crates/webhook/src/signature.rs", "the secret goes into the signature"),
+    (
+        "crates/webhook/src/endpoints/change.rs",
+        "a handler's token and message key are refused at the door if they are none",
+    ),
+    ("crates/webhook/src/listeners.rs", "what a listener replies is judged"),
+    ("crates/webhook/src/form.rs", "what WeChat pushed goes into the body of a delivery"),
+    (
+        "crates/webhook/src/form/wechat.rs",
+        "the message key goes into the cipher; what a handler answered is read",
+    ),
     ("crates/callback/src/recipient.rs", "the message key goes into the cipher"),
     ("crates/callback/src/processor.rs", "a push that was kept is parsed"),
+    ("crates/callback/src/quarantine.rs", "a push that was kept is parsed once more"),
+    ("crates/callback/src/reply.rs", "a reply is read, and sealed with the push's key"),
+    (
+        "crates/callback/src/rehearsal/stage.rs",
+        "the newest ticket and the message key go into a push to ourselves",
+    ),
     ("crates/api/src/admin/api_keys.rs", "a new API key is handed out, once"),
     ("crates/api/src/admin/operators.rs", "a new operator key is handed out, once"),
+    ("crates/api/src/admin/quarantine.rs", "a push in quarantine is shown to who looks at it"),
     ("crates/api/src/gateway/token.rs", "a virtual token is handed out"),
     ("crates/api/src/middleware/idempotent.rs", "an answer that was kept is given again"),
     ("crates/api/src/tenant/access_tokens.rs", "a token is handed out to who may read it"),
+    ("crates/api/src/tenant/endpoints/view.rs", "a new webhook secret is handed out, once"),
+    ("crates/api/src/tenant/stream/beat.rs", "the key of an open stream is looked at again"),
     ("crates/api/src/wechat/authorization_return.rs", "the browser goes on within its own link"),
     (
         "crates/api/src/wechat/pages.rs",
@@ -40,6 +62,8 @@ const EXPOSED: &[(&str, &str)] = &[
         "crates/server/src/settings/database.rs",
         "the URL is checked, and shown without its password",
     ),
+    ("crates/server/src/listen.rs", "a handler's reply is carried back"),
+    ("crates/server/src/settings/listen.rs", "a message key is refused if it is none"),
     ("crates/server/src/master_key.rs", "a new master key is written to its file"),
 ];
 

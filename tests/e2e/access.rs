@@ -81,9 +81,10 @@ const ADDRESS_REFUSED: (StatusCode, &str) = (StatusCode::FORBIDDEN, "address_ref
 /// afterwards.
 #[tokio::test]
 async fn every_operation_of_the_tenant_api_takes_the_right_key_and_no_other() -> Result<()> {
-    let ground = Ground::prepare().await?;
-    let surroundings = (&ground.http, &ground.world);
+    let mut ground = Ground::prepare().await?;
     let mut wrong = ground.dead_keys().await?;
+    ground.hear_again().await?;
+    let surroundings = (&ground.http, &ground.world);
     wrong.push(("an operator's key", ground.world.operator.key().to_owned()));
     let elsewhere = json!({ "name": "elsewhere", "networks": ["203.0.113.0/24", "2001:db8::/32"] });
     let (_, elsewhere) = ground.world.operator.create_key(&ground.names.tenant, &elsewhere).await?;
@@ -184,6 +185,9 @@ async fn somebody_elses_things_answer_byte_for_byte_like_missing_ones() -> Resul
     for path in [
         format!("/v1/authorizers/{}", ground.names.appid),
         format!("/v1/authorizations/{}", ground.names.authorization),
+        format!("/v1/endpoints/{}", ground.names.endpoint),
+        format!("/v1/events/{}", ground.names.event),
+        format!("/v1/deliveries/{}", ground.names.delivery),
     ] {
         ground.owner.get(&path).await?.expect(StatusCode::OK)?;
     }
@@ -224,13 +228,25 @@ async fn lists_show_what_is_ones_own() -> Result<()> {
     ground.owner.get(&format!("/v1/authorizers/{}/proxy/cgi-bin/user/get", names.appid)).await?;
     ground.world.flush().await?;
     let (_, stranger) = ground.world.operator.create_tenant("另一家").await?;
-    let lists = ["authorizations", "authorizers", "redirect-uris", "files", "usage", "audit"];
+    let lists = [
+        "authorizations",
+        "authorizers",
+        "redirect-uris",
+        "files",
+        "endpoints",
+        "events",
+        "deliveries",
+        "usage",
+        "audit",
+    ];
     for list in lists {
         let path = format!("/v1/{list}");
         let own = ground.owner.get(&path).await?.expect(StatusCode::OK)?;
         assert_ne!(own.json["items"], json!([]), "{list}");
         let seen = stranger.get(&path).await?.expect(StatusCode::OK)?;
-        for name in [&names.appid, &names.authorization, &names.uri, &names.file, &names.tenant] {
+        let theirs = [&names.appid, &names.authorization, &names.uri, &names.file, &names.tenant];
+        let heard = [&names.endpoint, &names.event, &names.delivery];
+        for name in theirs.into_iter().chain(heard) {
             assert!(!seen.text.contains(name.as_str()), "{list}: {}", seen.text);
         }
         if list != "audit" {
@@ -248,7 +264,7 @@ async fn a_key_is_created_with_scopes_that_there_are() -> Result<()> {
     let keys = format!("/admin/v1/tenants/{tenant}/api-keys");
     let refused = world.operator.post(&keys, &unknown).await?;
     let refused = refused.expect(StatusCode::UNPROCESSABLE_ENTITY)?;
-    assert_eq!(refused.json["field"], "scopes", "{}", refused.text);
+    assert_eq!(refused.json["field"], "scopes[0]", "{}", refused.text);
     world.end().await
 }
 
@@ -278,6 +294,10 @@ async fn nonsense_gets_a_problem_and_never_a_5xx() -> Result<()> {
         "/v1/authorizers?limit=101",
         "/v1/authorizers?cursor=%25",
         "/v1/audit?cursor=%25",
+        "/v1/events?cursor=%25",
+        "/v1/events?type=%2A%2A",
+        "/v1/deliveries?state=lost",
+        "/v1/endpoints/%25",
         "/v1/usage?granularity=year",
     ] {
         let answer = ground.owner.get(path).await?;

@@ -7,8 +7,9 @@ use chrono::Duration;
 use lingpai_emulator::{AccountConfig, EmulatorConfig};
 use lingpai_model::audit::Action;
 use lingpai_tests::{
+    fans::FAN,
     people::{Answer, Program},
-    world::{ORDERS, SHOP, World},
+    world::{FLOWERS, ORDERS, SHOP, World},
 };
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -93,6 +94,50 @@ async fn acts_on_accounts(world: &World, tenant_id: &str) -> Result<Vec<Value>> 
     ])
 }
 
+/// What operators do with pushes that cannot be used, and with the publish test.
+async fn acts_on_pushes(world: &World) -> Result<Vec<Value>> {
+    let (operator, appid) = (&world.operator, &world.component.appid);
+    // Nobody knows the account yet; then it is known, and nobody's.
+    world.says(FLOWERS, "too early").await?;
+    world.emulator.grant(FLOWERS, &[])?;
+    let component = format!("/admin/v1/components/{appid}");
+    operator.post(&format!("{component}/reconciliation"), &json!({})).await?;
+    let listed = operator.get("/admin/v1/quarantine").await?;
+    let path = format!("/admin/v1/quarantine/{}", listed.field("items.0.id")?);
+    Ok(vec![
+        act(world, operator.get(&path)).await?,
+        act(world, operator.post(&format!("{path}/release"), &json!({}))).await?,
+        act(world, operator.post(&format!("{component}/rehearsal"), &json!({}))).await?,
+    ])
+}
+
+/// What a tenant does about its events.
+async fn acts_on_events(world: &World, tenant: &Program) -> Result<Vec<Value>> {
+    // Nobody listens there, and nobody outside is asked.
+    let new = json!({ "kind": "webhook", "url": "http://127.0.0.1:9/hook" });
+    let first = act(world, tenant.post("/v1/endpoints", &new)).await?;
+    let listed = tenant.get("/v1/endpoints").await?;
+    let endpoint = format!("/v1/endpoints/{}", listed.field("items.0.id")?);
+    world.says(SHOP, "hello").await?;
+    let event = tenant.get("/v1/events?type=message.*").await?.field("items.0.id")?;
+    let of_shop = |end: &str| format!("/v1/authorizers/{SHOP}/{end}");
+    let (name, none) = (json!({ "name": "renamed" }), json!({}));
+    let reply = json!({ "type": "text", "content": "欢迎" });
+    let rules = json!({ "rules": [{ "on": "subscribe", "reply": reply }] });
+    Ok(vec![
+        first,
+        act(world, tenant.patch(&endpoint, &name)).await?,
+        act(world, tenant.post(&format!("{endpoint}/secret"), &none)).await?,
+        act(world, tenant.post(&format!("{endpoint}/test"), &none)).await?,
+        act(world, tenant.post(&format!("/v1/events/{event}/replay"), &none)).await?,
+        act(world, tenant.put(&of_shop("auto-replies"), &rules)).await?,
+        act(world, tenant.delete(&of_shop("auto-replies"))).await?,
+        act(world, tenant.post(&of_shop("erasures"), &json!({ "openid": FAN }))).await?,
+        act(world, tenant.post(&of_shop("erasures"), &none)).await?,
+        act(world, tenant.delete(&endpoint)).await?,
+    ])
+}
+
 /// What a tenant does.
 async fn acts_of_a_tenant(world: &World, tenant: &Program) -> Result<Vec<Value>> {
     let account = AccountConfig::generated(1);
@@ -125,11 +170,13 @@ async fn every_act_leaves_its_entry_with_who_and_from_where() -> Result<()> {
     world.authorize(&tenant, ORDERS).await?;
     let by_operator = acts_of_an_operator(&world, &tenant_id).await?;
     let on_accounts = acts_on_accounts(&world, &tenant_id).await?;
+    let on_pushes = acts_on_pushes(&world).await?;
+    let on_events = acts_on_events(&world, &tenant).await?;
     let by_tenant = acts_of_a_tenant(&world, &tenant).await?;
-    for entry in by_operator.iter().chain(&on_accounts) {
+    for entry in by_operator.iter().chain(&on_accounts).chain(&on_pushes) {
         assert_eq!(entry["actor"]["kind"], "operator", "{entry}");
     }
-    for entry in &by_tenant {
+    for entry in on_events.iter().chain(&by_tenant) {
         assert_eq!(entry["actor"]["kind"], "api_key", "{entry}");
         assert_eq!(entry["tenant_id"], tenant_id.as_str(), "{entry}");
     }
@@ -140,6 +187,7 @@ async fn every_act_leaves_its_entry_with_who_and_from_where() -> Result<()> {
     assert_eq!(seen, wanted, "each action is one that somebody here has done");
     let text = Value::Array(all).to_string();
     assert!(!text.contains("CANARY") && !text.contains("lpk_") && !text.contains("lpo_"), "{text}");
+    assert!(!text.contains("whsec_") && !text.contains(FAN), "{text}");
     world.end().await
 }
 

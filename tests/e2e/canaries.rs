@@ -3,10 +3,15 @@
 use std::{fs, path::Path};
 
 use anyhow::Result;
-use lingpai_emulator::{AccountConfig, Emulator, EmulatorConfig, Fault, FaultKind, Kill};
+use lingpai_emulator::{
+    AccountConfig, Emulator, EmulatorConfig, FanMessage, Fault, FaultKind, Kill,
+};
+use lingpai_model::endpoint::Mode;
 use lingpai_tests::{
+    handler::{Handler, Says},
     people::{Administrator, Program},
     processes::eventually,
+    receiver::{Manner, Receiver},
     sdk::Sdk,
     site::Site,
     world::SHOP,
@@ -17,6 +22,9 @@ use url::Url;
 
 /// Every secret of the emulator's world, and everything it mints, contains this word.
 const CANARY: &str = "CANARY";
+
+/// Stands in the query of an endpoint's address, which its tenant may see and the log may not.
+const IN_ADDRESS: &str = "KNOWNTOTHETENANT";
 
 #[tokio::test]
 async fn no_secret_is_found_in_clear() -> Result<()> {
@@ -42,7 +50,10 @@ async fn no_secret_is_found_in_clear() -> Result<()> {
     .await?;
 
     answers.extend(call_everything(emulator, operator, &tenant).await?);
-    let minted = mint_everything(&process.url, operator).await?;
+    let mut minted = mint_everything(&process.url, operator).await?;
+    let (told, secrets) = hear_everything(emulator, operator, &tenant).await?;
+    answers.extend(told);
+    minted.extend(secrets);
     answers.push(start.command(&["doctor"]).unwrap_or_default());
     answers.push(start.command(&["config", "print"])?);
     process.kill()?;
@@ -65,7 +76,62 @@ async fn no_secret_is_found_in_clear() -> Result<()> {
         holds_none(&path, &secrets)?;
     }
     assert!(looked_at >= 2, "log and database are there");
-    Ok(())
+    holds_none(&process.log, &[IN_ADDRESS])
+}
+
+/// What fans write and what is answered, in every way that there is: delivered, refused, replied to in
+/// time and too late, and not to be read at all. Gives what operator and tenant are shown of it, and
+/// the secrets that were shown once.
+async fn hear_everything(
+    emulator: &Emulator,
+    operator: &Program,
+    tenant: &Program,
+) -> Result<(Vec<String>, Vec<String>)> {
+    let failing = Receiver::start(Manner::Answer(500, "CANARYanswer".to_owned())).await?;
+    let address = format!("{}?key={IN_ADDRESS}", failing.url());
+    let (id, secret) = tenant.create_webhook(&address).await?;
+    let rotate = format!("/v1/endpoints/{id}/secret");
+    let rotated = tenant.post(&rotate, &json!({ "overlap_secs": 60 })).await?.field("secret")?;
+    let unreachable = format!("http://127.0.0.1:9/?key={IN_ADDRESS}");
+    // The answer is kept for whoever asks again.
+    let endpoint = json!({ "kind": "webhook", "url": unreachable });
+    let kept = tenant.post_once("/v1/endpoints", &endpoint, "endpoint").await?;
+    let third = kept.expect(StatusCode::CREATED)?.field("secret")?;
+    let says = || Handler::new(SHOP, Mode::Secure, Says::Text("CANARYreply".to_owned()));
+    let handler = Receiver::start(says()?).await?;
+    let mut endpoint = Handler::settings(Mode::Secure);
+    endpoint["url"] = json!(handler.url());
+    endpoint["replying"] = json!(true);
+    endpoint["late_reply"] = json!("customer_service");
+    tenant.create_endpoint(&endpoint).await?;
+
+    let text = FanMessage::text(SHOP, "CANARYtext");
+    let replied = emulator.fan_message(&text).await?;
+    assert!(replied.reply.is_some_and(|reply| reply.contains("CANARYreply")));
+    handler.answer(Manner::Late(Box::new(says()?.into())));
+    assert!(emulator.fan_message(&text).await?.outcome.is_accepted());
+    handler.let_go();
+    handler.answer(Handler::new(SHOP, Mode::Secure, Says::Raw("<xml>CANARYbroken".to_owned()))?);
+    assert!(emulator.fan_message(&text).await?.outcome.is_accepted());
+    assert!(emulator.push_message(SHOP, "CANARYunreadable").await?.is_accepted());
+    eventually("the late reply is sent, and what fails was tried", async || {
+        let sent = emulator.account(SHOP).is_some_and(|account| !account.messages.is_empty());
+        Ok((sent && failing.counts().taken >= 3).then_some(()))
+    })
+    .await?;
+
+    let mut told = Vec::new();
+    for path in ["/v1/endpoints", "/v1/events", "/v1/deliveries", "/v1/audit"] {
+        told.push(tenant.get(path).await?.text);
+    }
+    for delivery in tenant.list_all("/v1/deliveries").await? {
+        let id = delivery["id"].as_str().unwrap_or_default();
+        told.push(tenant.get(&format!("/v1/deliveries/{id}")).await?.text);
+    }
+    for path in ["/admin/v1/quarantine", "/admin/v1/deliveries", "/admin/v1/health"] {
+        told.push(operator.get(path).await?.text);
+    }
+    Ok((told, vec![secret, rotated, third]))
 }
 
 /// What works, what WeChat refuses, what breaks, and what is nonsense.

@@ -4,8 +4,10 @@ use anyhow::Result;
 use lingpai_emulator::EmulatorConfig;
 use lingpai_storage::testing::{Backend, TestDb};
 use lingpai_tests::{
+    fans::{FAN, OTHER_FAN},
     needs,
     people::Program,
+    receiver::{Manner, Receiver},
     world::{ORDERS, SHOP, World},
 };
 use reqwest::StatusCode;
@@ -34,6 +36,7 @@ async fn the_main_job(world: &World) -> Result<()> {
     world.push_ticket().await?;
     let answer = tenant.get(&path).await?.expect(StatusCode::OK)?;
     assert_eq!(answer.json["total"], 2, "{}", answer.text);
+    what_fans_write(world, &tenant).await?;
     world.advance(chrono::Duration::minutes(1));
     world.emulator.revoke(SHOP).await?;
     world.work().await?;
@@ -45,6 +48,45 @@ async fn the_main_job(world: &World) -> Result<()> {
     assert_ne!(first.json["items"][0]["appid"], next.json["items"][0]["appid"]);
     what_is_counted_and_kept(world, &tenant).await?;
     what_changes_hands(world, &id, &tenant).await
+}
+
+/// Messages: kept once, delivered, tried again, found, replayed and forgotten.
+async fn what_fans_write(world: &World, tenant: &Program) -> Result<()> {
+    // What happened before there is an endpoint.
+    world.deliver().await?;
+    let receiver = Receiver::start(Manner::status(500)).await?;
+    let (endpoint, _) = tenant.create_webhook(&receiver.url()).await?;
+    let said = world.text("你好 🌸  ");
+    for _ in 0..2 {
+        assert!(world.push(SHOP, &said).await?.is_success());
+    }
+    assert!(world.push(SHOP, &world.text("else").by(OTHER_FAN)).await?.is_success());
+    world.deliver().await?;
+    assert_eq!(receiver.take().len(), 2, "each is tried once");
+    receiver.answer(Manner::well());
+    world.advance(chrono::Duration::minutes(1));
+    world.deliver().await?;
+    let taken = receiver.take();
+    assert!(taken.iter().any(|taken| taken.json()["data"]["message"]["Content"] == "你好 🌸  "));
+    let delivered = format!("/v1/deliveries?endpoint_id={endpoint}&state=delivered");
+    assert_eq!(tenant.list_all(&delivered).await?.len(), 2);
+
+    let of_fan = json!({ "openid": FAN, "type": "message.*" });
+    let found = tenant.post("/v1/events/search", &of_fan).await?.expect(StatusCode::OK)?;
+    assert_eq!(found.json["items"].as_array().map(Vec::len), Some(1), "{}", found.text);
+    let replay = format!("/v1/events/{}/replay", found.field("items.0.id")?);
+    tenant.post(&replay, &json!({})).await?.expect(StatusCode::CREATED)?;
+    world.deliver().await?;
+    assert_eq!(receiver.take().len(), 1);
+    let erasures = format!("/v1/authorizers/{SHOP}/erasures");
+    let erased = tenant.post(&erasures, &json!({ "openid": FAN })).await?;
+    assert_eq!(erased.json["erased"], 1, "{}", erased.text);
+    assert_eq!(tenant.list_all(&delivered).await?.len(), 1);
+    tenant.delete(&format!("/v1/endpoints/{endpoint}")).await?.expect(StatusCode::NO_CONTENT)?;
+    assert!(world.push_xml(SHOP, "not XML").await?.is_success());
+    let kept = world.operator.list_all("/admin/v1/quarantine").await?;
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    Ok(())
 }
 
 /// Usage, quotas, the trail, and answers that are given again.

@@ -1,6 +1,7 @@
 //! Peers that nobody here wrote: SDKs of WeChat, a fuzzer, a generator of clients.
 
 mod documents;
+mod handlers;
 mod process;
 mod sdks;
 

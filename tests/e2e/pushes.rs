@@ -1,7 +1,12 @@
 //! Pushes that do not verify, and pushes that nobody knows.
 
 use anyhow::Result;
-use lingpai_tests::{people::Answer, recorder::RawPush, world::World};
+use lingpai_tests::{
+    people::Answer,
+    recorder::RawPush,
+    seals::Seals,
+    world::{ORDERS, SHOP, World},
+};
 use reqwest::StatusCode;
 
 async fn ticket_is_stored(world: &World) -> Result<bool> {
@@ -91,6 +96,75 @@ async fn the_url_check_is_answered_with_its_echo_only_when_signed() -> Result<()
     };
     let answer = get(&signature).await?.expect(StatusCode::OK)?;
     assert_eq!(answer.text, "e+1");
+    assert_eq!(get(&"0".repeat(40)).await?.status, StatusCode::FORBIDDEN);
+    world.end().await
+}
+
+fn messages_url(world: &World, appid: &str) -> String {
+    format!("{}wechat/components/{}/authorizers/{appid}/events", world.base, world.component.appid)
+}
+
+/// A genuine message to 令牌小店.
+fn message(world: &World, content: &str) -> Result<RawPush> {
+    let xml = world.text(content).to("gh_0a1b2c3d4e5f");
+    let sealed = Seals::of(&world.component)?.push("gh_0a1b2c3d4e5f", &xml, world.wechat_secs());
+    Ok(RawPush { query: sealed.query, body: sealed.body })
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_verify_gets_the_same_answer_wherever_it_goes() -> Result<()> {
+    let (world, tenant) = World::with_authorizer().await?;
+    world.authorize(&tenant, ORDERS).await?;
+    let url = messages_url(&world, SHOP);
+    let genuine = message(&world, "genuine")?;
+    let signature = genuine.parameter("msg_signature");
+    let flipped = if signature.starts_with('0') { "1" } else { "0" };
+    let own = message(&world, "in clear")?;
+    let mut answers = Vec::new();
+    for push in [
+        genuine.clone().with_query(&signature, &format!("{flipped}{}", &signature[1..])),
+        genuine.clone().with_query("timestamp=", "timestamp=1"),
+        genuine.clone().with_query("encrypt_type=aes", "encrypt_type=raw"),
+        RawPush { body: genuine.body.replace("<Encrypt>", "<Encrypt>A"), ..genuine.clone() },
+        RawPush { body: world.text("x").to("gh_0a1b2c3d4e5f"), ..own.clone() },
+        RawPush { body: own.body, ..genuine.clone() },
+        RawPush { body: "x".repeat(300 * 1024), ..genuine.clone() },
+        RawPush { body: String::new(), query: String::new() },
+    ] {
+        answers.push(what_was_said(&push.send(&url).await?));
+    }
+    // Genuine, but not at this address.
+    answers.push(what_was_said(&genuine.send(&messages_url(&world, ORDERS)).await?));
+    let elsewhere = url.replace(&world.component.appid, "wx0000000000000000");
+    answers.push(what_was_said(&genuine.send(&elsewhere).await?));
+    answers.push(what_was_said(&genuine.send(&messages_url(&world, "wx%00")).await?));
+    let own_route = format!("{}wechat/authorizers/{SHOP}/events", world.base);
+    answers.push(what_was_said(&genuine.send(&own_route).await?));
+    assert_eq!(answers[0].0, StatusCode::FORBIDDEN);
+    for answer in &answers {
+        assert_eq!(answer, &answers[0]);
+    }
+    assert!(tenant.list_all("/v1/events?type=message.*").await?.is_empty());
+    let accepted = genuine.send(&url).await?.expect(StatusCode::OK)?;
+    assert_eq!(accepted.text, "success");
+    // WeChat sends the same again, sealed or not sealed anew.
+    genuine.send(&url).await?.expect(StatusCode::OK)?;
+    assert_eq!(tenant.list_all("/v1/events?type=message.*").await?.len(), 1);
+    world.end().await
+}
+
+#[tokio::test]
+async fn the_url_check_is_answered_for_messages_too() -> Result<()> {
+    let (world, _) = World::with_authorizer().await?;
+    let genuine = message(&world, "x")?;
+    let get = async |signature: &str| -> Result<Answer> {
+        let (timestamp, nonce) = (genuine.parameter("timestamp"), genuine.parameter("nonce"));
+        let query = format!("signature={signature}&timestamp={timestamp}&nonce={nonce}&echostr=e1");
+        let url = format!("{}?{query}", messages_url(&world, SHOP));
+        Answer::read(lingpai_tests::people::http_client().get(url).send().await?).await
+    };
+    let answer = get(&genuine.parameter("signature")).await?.expect(StatusCode::OK)?;
+    assert_eq!(answer.text, "e1");
     assert_eq!(get(&"0".repeat(40)).await?.status, StatusCode::FORBIDDEN);
     world.end().await
 }

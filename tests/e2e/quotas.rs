@@ -3,7 +3,10 @@
 use anyhow::{Context as _, Result};
 use chrono::Duration;
 use lingpai_emulator::{EmulatorConfig, Fault};
-use lingpai_model::{event::Event, id::TenantId};
+use lingpai_model::{
+    event::{Event, EventContent, EventKind},
+    id::TenantId,
+};
 use lingpai_storage::testing::kept_events;
 use lingpai_tests::{
     people::Program,
@@ -14,7 +17,6 @@ use serde_json::{Value, json};
 
 const USERS: &str = "/cgi-bin/user/get";
 const CLEAR: &str = "/cgi-bin/clear_quota";
-const WARNING: &str = "authorizer.quota_warning";
 
 /// How often an account's quotas may be cleared in a month.
 const ALLOWANCE: u64 = 10;
@@ -40,8 +42,15 @@ async fn limited(calls: u64) -> Result<(World, String, Program)> {
 async fn warnings(world: &World, tenant: &str) -> Vec<Event> {
     let tenant = TenantId::parse(tenant).expect("an id of ours");
     let mut events = kept_events(&world.db, Some(&tenant)).await;
-    events.retain(|event| event.kind.as_str() == WARNING);
+    events.retain(|event| event.event_type == EventKind::QuotaWarning);
     events
+}
+
+fn detail(event: &Event) -> Value {
+    match &event.content {
+        EventContent::Ours(detail) => detail.clone().unwrap_or_default(),
+        EventContent::Pushed(_) => Value::Null,
+    }
 }
 
 #[tokio::test]
@@ -58,7 +67,7 @@ async fn a_used_up_quota_is_told_once_a_day() -> Result<()> {
         world.flush().await?;
         let told = warnings(&world, &id).await;
         assert_eq!(told.len(), 1, "{told:?}");
-        assert_eq!(told[0].detail, Some(json!({ "path": USERS, "errcode": 45009 })));
+        assert_eq!(detail(&told[0]), json!({ "path": USERS, "errcode": 45009 }));
         tenant.get(&proxied(USERS)).await?;
     }
     // Another day in Beijing: another quota, and another end of it.
@@ -83,8 +92,7 @@ async fn each_interface_is_warned_of_and_a_pace_once_an_hour() -> Result<()> {
         tenant.get(&proxied(info)).await?;
         world.flush().await?;
     }
-    let mut told: Vec<_> =
-        warnings(&world, &id).await.into_iter().filter_map(|event| event.detail).collect();
+    let mut told: Vec<_> = warnings(&world, &id).await.iter().map(detail).collect();
     told.sort_by_key(Value::to_string);
     let wanted =
         [json!({ "errcode": 45009, "path": send }), json!({ "errcode": 45011, "path": info })];

@@ -52,7 +52,8 @@ fn help_names_every_command() -> Result<()> {
     let dir = TempDir::new()?;
     let start = Start::service(dir.path(), &"http://127.0.0.1:1/".parse()?, &[])?;
     let help = start.command(&["--help"])?;
-    for command in ["serve", "worker", "migrate", "doctor", "openapi", "config", "operator-key"] {
+    let commands = ["serve", "worker", "migrate", "doctor", "openapi", "config", "operator-key"];
+    for command in commands.into_iter().chain(["rehearse", "listen"]) {
         assert!(help.contains(command), "{command} is not in: {help}");
     }
     Ok(())

@@ -17,8 +17,11 @@ use tempfile::TempDir;
 
 pub use self::callers::{Ask, Callers, Tally, ask_once, renew};
 use crate::{
+    load::{Account, Load},
     people::{Component, Program},
     processes::{Process, Start},
+    seals::Seals,
+    world::ALLOW_LOOPBACK,
 };
 
 /// Base64 of 32 bytes that keep nothing secret.
@@ -152,6 +155,7 @@ impl Cluster {
         let operator = Program::new(first.url().clone(), key.trim());
         let registered = operator.register(&component).await?;
         emulator.set_events_url(&registered.field("events_url")?);
+        emulator.set_messages_url(&registered.field("messages_url")?);
         let (_, tenant) = operator.create_tenant("cluster").await?;
         let pushed = emulator.push_ticket().await;
         ensure!(pushed.is_accepted(), "the ticket was answered with {pushed:?}");
@@ -176,6 +180,31 @@ impl Cluster {
     #[must_use]
     pub fn tenants(&self) -> Vec<Program> {
         (0..self.size()).map(|instance| self.tenant(instance)).collect()
+    }
+
+    /// Fans of all accounts who write so many pushes a second to all instances, each of them so often.
+    ///
+    /// # Errors
+    /// When the component's keys cannot be read.
+    pub fn load(&self, per_second: u32, copies: u64) -> Result<Load> {
+        let accounts = self.emulator.snapshot().accounts.into_iter();
+        Ok(Load {
+            seals: Seals::of(&self.component)?,
+            component_appid: self.component.appid.clone(),
+            accounts: accounts
+                .map(|it| Account { appid: it.appid, user_name: it.user_name })
+                .collect(),
+            addresses: (0..self.size()).map(|instance| self.address(instance)).collect(),
+            per_second,
+            copies,
+            at_secs: self.emulator.now_ms() / 1000,
+        })
+    }
+
+    /// Where an instance listens, running or not: host and port.
+    #[must_use]
+    pub fn address(&self, instance: usize) -> String {
+        self.instances[instance].start.url().authority().to_owned()
     }
 
     /// Starts an instance that does not run, and waits until it is ready.
@@ -237,6 +266,7 @@ fn settings<'a>(plan: &'a Plan, instance: usize, database_url: &'a str) -> Vec<(
         ("LINGPAI_DATABASE__URL", database_url),
         ("LINGPAI_DATABASE__MAX_CONNECTIONS", CONNECTIONS),
         ("LINGPAI_SECRETS__MASTER_KEY", MASTER_KEY),
+        ALLOW_LOOPBACK,
     ];
     settings.extend(TENANTS_MAY_HURRY);
     if !plan.is_paced {

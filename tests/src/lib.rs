@@ -2,15 +2,22 @@
 #![recursion_limit = "256"]
 
 pub mod cluster;
+pub mod fans;
+pub mod handler;
+pub mod load;
 pub mod oracle;
 pub mod people;
 pub mod processes;
 pub mod raw;
+pub mod receiver;
 pub mod recorder;
 pub mod sdk;
+pub mod seals;
 pub mod site;
+pub mod stream;
 pub mod trials;
 pub mod world;
+pub mod xml;
 
 /// What the surroundings offer a test: the value of `variable`, which `make test` sets.
 ///

@@ -112,6 +112,14 @@ impl Program {
         Answer::read(self.request(Method::PATCH, path).json(body).send().await?).await
     }
 
+    /// `PUT path` with a JSON body.
+    ///
+    /// # Errors
+    /// When lingpai cannot be reached.
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Answer> {
+        Answer::read(self.request(Method::PUT, path).json(body).send().await?).await
+    }
+
     /// `POST path` with a JSON body under an `Idempotency-Key`.
     ///
     /// # Errors
@@ -198,6 +206,46 @@ impl Program {
     async fn start(&self, body: &Value) -> Result<(String, Url)> {
         let started = self.post("/v1/authorizations", body).await?.expect(StatusCode::CREATED)?;
         Ok((started.field("id")?, started.field("url")?.parse()?))
+    }
+
+    /// Creates a `webhook` endpoint that wants everything; gives its id and its secret. For tenants.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn create_webhook(&self, url: &str) -> Result<(String, String)> {
+        let created = self.create_endpoint(&json!({ "kind": "webhook", "url": url })).await?;
+        Ok((created.field("id")?, created.field("secret")?))
+    }
+
+    /// Creates an endpoint. For tenants.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn create_endpoint(&self, endpoint: &Value) -> Result<Answer> {
+        self.post("/v1/endpoints", endpoint).await?.expect(StatusCode::CREATED)
+    }
+
+    /// All items of a list, page by page. For tenants and operators.
+    ///
+    /// # Errors
+    /// When a page is refused.
+    pub async fn list_all(&self, path: &str) -> Result<Vec<Value>> {
+        let joint = match path.split_once('?') {
+            None => "?",
+            Some((_, "")) => "",
+            Some(_) => "&",
+        };
+        let (mut items, mut next) = (Vec::new(), String::new());
+        loop {
+            let page = self.get(&format!("{path}{joint}limit=100{next}")).await?;
+            let mut page = page.expect(StatusCode::OK)?;
+            let found = page.json["items"].as_array_mut().context("a list has items")?;
+            items.append(found);
+            match page.json["next"].as_str() {
+                Some(cursor) => next = format!("&cursor={cursor}"),
+                None => return Ok(items),
+            }
+        }
     }
 
     /// The same program, calling another instance.

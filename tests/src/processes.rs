@@ -138,6 +138,30 @@ impl Start {
         Ok(process)
     }
 
+    /// Starts another command of the same binary that stays, with these settings alone; what it prints
+    /// goes to a log of its own beside this one's. It has nothing to be ready by.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn companion(
+        &self,
+        args: &[&str],
+        settings: &[(&str, String)],
+        name: &str,
+    ) -> Result<Process> {
+        let log = self.log.with_file_name(format!("{name}.log"));
+        let out = File::options().create(true).append(true).open(&log)?;
+        let child = Command::new(&self.program)
+            .args(args)
+            .envs(settings.iter().map(|(key, value)| (key, value)))
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(out)
+            .spawn()
+            .with_context(|| format!("{name} could not be started"))?;
+        Ok(Process { child, name: name.to_owned(), url: self.url.clone(), log })
+    }
+
     /// Runs another command of the same binary with the same settings and gives what it printed on
     /// its standard output.
     ///
@@ -149,8 +173,8 @@ impl Start {
             .envs(self.env.iter().map(|(key, value)| (key, value)))
             .stdin(Stdio::null())
             .output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{} {args:?} failed: {said}", self.name);
+        let [told, said] = [&output.stdout, &output.stderr].map(|it| String::from_utf8_lossy(it));
+        ensure!(output.status.success(), "{} {args:?} failed: {said}{told}", self.name);
         Ok(String::from_utf8(output.stdout)?)
     }
 }

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use crate::{
     people::{Administrator, Component, Program},
     processes::{Process, Start, eventually},
+    world::ALLOW_LOOPBACK,
 };
 
 /// A running service on SQLite whose component is registered.
@@ -35,12 +36,14 @@ impl Site {
         let component = Component::of(&config);
         let emulator = Emulator::start(config).await?;
         let dir = TempDir::new()?;
-        let start = Start::service(dir.path(), &emulator.base_url().parse()?, settings)?;
+        let settings = [&[ALLOW_LOOPBACK], settings].concat();
+        let start = Start::service(dir.path(), &emulator.base_url().parse()?, &settings)?;
         let process = start.run().await?;
         let key = start.command(&["operator-key", "create", "test"])?;
         let operator = Program::new(process.url.clone(), key.trim());
         let registered = operator.register(&component).await?;
         emulator.set_events_url(&registered.field("events_url")?);
+        emulator.set_messages_url(&registered.field("messages_url")?);
         Ok(Self { emulator, component, start, process, operator, dir })
     }
 

@@ -1,16 +1,19 @@
-//! The faults that token keeping has to bear, one trial for each, in any size: small ones are
-//! tests, large ones are `make soak-tokens`.
+//! The faults that token keeping and events have to bear, one trial for each, in any size: small ones
+//! are tests, large ones are `make soak-tokens` and `make soak-events`.
 //!
-//! A trial measures and asserts no time. What it refuses is a refresh too many, two in flight for
-//! one account, a call that should have succeeded, and a refresh token that is gone.
+//! What a trial of tokens refuses is a refresh too many, two in flight for one account, a call that
+//! should have succeeded, and a refresh token that is gone; what one of events refuses is a push that
+//! is not answered, and an event that is lost or doubled. Small ones assert no time.
 
 mod cold;
 mod cut;
 mod expiries;
 mod frozen;
+mod killed_pushes;
 mod killed_tokens;
 mod kills;
 mod lost_answers;
+mod pushed;
 mod wiped;
 
 use std::{
@@ -27,9 +30,11 @@ pub use self::{
     cut::Cut,
     expiries::Expiries,
     frozen::{Frozen, LeaseEnd},
+    killed_pushes::KilledPushes,
     killed_tokens::KilledTokens,
     kills::Kills,
     lost_answers::LostAnswers,
+    pushed::{Pace, Pushed},
     wiped::{Wipe, Wiped},
 };
 use crate::{

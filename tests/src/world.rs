@@ -1,7 +1,10 @@
 //! Emulator and service inside the test, on free ports and a fresh database, with a clock that the
 //! test holds. No worker runs: a test turns the crank by hand.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use anyhow::{Context as _, Result};
 use lingpai_emulator::{Emulator, EmulatorConfig};
@@ -17,14 +20,17 @@ use lingpai_server::{
 };
 use lingpai_storage::{Db, testing::kept_events};
 use reqwest::StatusCode;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
+    fans::{Said, Talk},
     people::{Administrator, Answer, Component, Program, http_client},
     sdk::Sdk,
+    seals::Seals,
 };
 
 /// 令牌小店, the official account of the emulator's default world.
@@ -35,6 +41,9 @@ pub const ORDERS: &str = "wxb1c2d3e4f5061728";
 
 /// 令牌花房, an official account that is verified by nobody.
 pub const FLOWERS: &str = "wxc2d3e4f506172839";
+
+/// Tests deliver to loopback, where everybody lives here.
+pub const ALLOW_LOOPBACK: (&str, &str) = ("LINGPAI_WEBHOOK__ALLOW_PRIVATE", "127.0.0.0/8,::1/128");
 
 /// Base64 of 32 bytes that keep nothing secret.
 const MASTER_KEY: &str = "dGVzdHMgaGF2ZSBubyBzZWNyZXRzLCBub25lIGhlcmU=";
@@ -53,6 +62,8 @@ pub struct World {
     pub operator: Program,
     /// lingpai's database, opened a second time.
     pub db: Db,
+    seals: Seals,
+    said: AtomicU64,
     crank: Crank,
     stop: CancellationToken,
     serving: TaskTracker,
@@ -94,12 +105,14 @@ impl World {
         let base: Url = format!("http://{}/", listener.local_addr()?).parse()?;
         let sqlite = format!("sqlite://{}", dir.path().join("lingpai.db").display());
         let environment = [
+            ("LINGPAI_SERVER__LISTEN", base.authority().to_owned()),
             ("LINGPAI_SERVER__PUBLIC_URL", base.as_str().trim_end_matches('/').to_owned()),
             ("LINGPAI_DATABASE__URL", database.map_or(sqlite, str::to_owned)),
             ("LINGPAI_SECRETS__MASTER_KEY", MASTER_KEY.to_owned()),
             ("LINGPAI_WECHAT__API_URL", emulator.base_url().to_owned()),
             ("LINGPAI_WECHAT__OPEN_URL", emulator.base_url().to_owned()),
             ("LINGPAI_WECHAT__MP_URL", emulator.base_url().to_owned()),
+            (ALLOW_LOOPBACK.0, ALLOW_LOOPBACK.1.to_owned()),
         ];
         let set = set.iter().map(|(key, value)| (*key, (*value).to_owned()));
         let environment =
@@ -116,7 +129,22 @@ impl World {
         serving.spawn(app.serve(listener, stop.clone()));
         let registered = operator.register(&component).await?;
         emulator.set_events_url(&registered.field("events_url")?);
-        Ok(Self { emulator, component, base, clock, operator, db, crank, stop, serving, _dir: dir })
+        emulator.set_messages_url(&registered.field("messages_url")?);
+        let (seals, said) = (Seals::of(&component)?, AtomicU64::new(0));
+        Ok(Self {
+            emulator,
+            component,
+            base,
+            clock,
+            operator,
+            db,
+            seals,
+            said,
+            crank,
+            stop,
+            serving,
+            _dir: dir,
+        })
     }
 
     /// A world whose component has a ticket.
@@ -146,7 +174,30 @@ impl World {
     pub async fn authorized(&self) -> Result<(String, Program)> {
         let (id, tenant) = self.operator.create_tenant("花店").await?;
         self.authorize(&tenant, SHOP).await?;
+        // What was told of it goes to nobody: there is no endpoint yet.
+        self.deliver().await?;
         Ok((id, tenant))
+    }
+
+    /// A tenant connects an account by its own secret, with keys of its own for its pushes; gives these.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub async fn connect_by_secret(&self, tenant: &Program, appid: &str) -> Result<Seals> {
+        let (token, key) = ("CANARYaccountToken", "CANARYaccountEncodingAESKey0123456789abcdef");
+        let account = self.emulator.account(appid).context("no such account")?;
+        let connect = json!({
+            "connection": "secret", "appid": appid, "appsecret": account.appsecret,
+            "push_token": token, "encoding_aes_key": key,
+        });
+        let shown = tenant.post("/v1/authorizers", &connect).await?.expect(StatusCode::CREATED)?;
+        let url = shown.field("events_url")?;
+        self.emulator.change_account(appid, |account| {
+            account.messages_url = Some(url);
+            account.push_token = Some(token.to_owned());
+            account.encoding_aes_key = Some(key.to_owned());
+        })?;
+        Seals::new(appid, token, key)
     }
 
     /// WeChat pushes a ticket, and lingpai takes it.
@@ -259,10 +310,87 @@ impl World {
     }
 
     /// The types of the events in a tenant's stream, or in the operator's, the oldest first.
-    pub async fn event_types(&self, tenant: Option<&str>) -> Vec<&'static str> {
+    pub async fn event_types(&self, tenant: Option<&str>) -> Vec<String> {
         let tenant = tenant.map(|id| TenantId::parse(id).expect("an id of ours"));
         let events = kept_events(&self.db, tenant.as_ref()).await;
-        events.iter().map(|event| event.kind.as_str()).collect()
+        events.iter().map(|event| event.event_type.as_str().to_owned()).collect()
+    }
+
+    /// Delivers whatever is due, and waits for the answers; returns how much there was.
+    ///
+    /// # Errors
+    /// When a worker fails. A delivery may fail without that.
+    pub async fn deliver(&self) -> Result<usize> {
+        let mut done = 0;
+        loop {
+            match self.crank.deliver().await? {
+                0 => return Ok(done),
+                more => done += more,
+            }
+        }
+    }
+
+    /// A fan writes this text to an account.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub async fn says(&self, appid: &str, content: &str) -> Result<Talk> {
+        self.push(appid, &self.text(content)).await
+    }
+
+    /// A fan does something: `Event`, and the elements that belong to it.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub async fn does(&self, appid: &str, event: &str, fields: &str) -> Result<Talk> {
+        let said = Said::event(self.wechat_secs() + self.next_number(), event, fields);
+        self.push(appid, &said).await
+    }
+
+    /// A text of a fan, with a number that no other message of this world has.
+    #[must_use]
+    pub fn text(&self, content: &str) -> Said {
+        Said::text(self.wechat_secs(), self.next_number().unsigned_abs(), content)
+    }
+
+    /// Pushes what a fan says or does, as often as it is called: the same again is a repetition.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub async fn push(&self, appid: &str, said: &Said) -> Result<Talk> {
+        let account = self.emulator.account(appid).context("no such account")?;
+        self.push_xml(appid, &said.to(&account.user_name)).await
+    }
+
+    /// Pushes any text to an account. No two pushes come in the same instant, so that there is an order
+    /// among them.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub async fn push_xml(&self, appid: &str, xml: &str) -> Result<Talk> {
+        self.clock.advance(chrono::Duration::milliseconds(1));
+        let outcome = self.emulator.push_message(appid, xml).await?;
+        let reply = self.seals.open_reply(&outcome.body);
+        Ok(Talk { outcome, reply })
+    }
+
+    /// The texts of the customer-service messages that an account's fans received, the oldest first.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub fn custom_messages(&self, appid: &str) -> Result<Vec<Value>> {
+        let messages = self.emulator.account(appid).context("no such account")?.messages;
+        messages.iter().map(|sent| Ok(serde_json::from_str(&sent.body)?)).collect()
+    }
+
+    /// WeChat's clock, in Unix seconds.
+    #[must_use]
+    pub fn wechat_secs(&self) -> i64 {
+        self.emulator.now_ms() / 1000
+    }
+
+    fn next_number(&self) -> i64 {
+        i64::try_from(self.said.fetch_add(1, Ordering::Relaxed) + 1).unwrap_or(i64::MAX)
     }
 
     /// The program of an SDK that calls lingpai's gateway for this account, with this key as the

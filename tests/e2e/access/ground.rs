@@ -45,6 +45,14 @@ pub(super) struct Names {
     pub(super) account: (String, String),
     /// The operator's own verification file.
     pub(super) operators_file: String,
+    /// An endpoint's id.
+    pub(super) endpoint: String,
+    /// The id of a message's event.
+    pub(super) event: String,
+    /// The id of its delivery to the endpoint.
+    pub(super) delivery: String,
+    /// The id of a push in quarantine that can be let out.
+    pub(super) quarantined: String,
 }
 
 impl Names {
@@ -64,6 +72,10 @@ impl Names {
             waiting: [id("aut"), id("aut")],
             account: ("wx2222222222222222".to_owned(), "0".repeat(32)),
             operators_file: "WW_verify_nothing.txt".to_owned(),
+            endpoint: id("end"),
+            event: id("evt"),
+            delivery: id("dlv"),
+            quarantined: id("psh"),
         }
     }
 }
@@ -91,6 +103,10 @@ impl Ground {
         let operator = world.operator.post(operators, &json!({ "name": "spare" })).await?;
         let operator = operator.expect(StatusCode::CREATED)?.field("id")?;
         let waiting = AccountConfig::generated(1).appid;
+        // Nobody knows the account yet.
+        world.says(FLOWERS, "too early").await?;
+        let quarantined = world.operator.get("/admin/v1/quarantine").await?.field("items.0.id")?;
+        let [endpoint, event, delivery] = delivered(&world, &owner).await?;
         let names = Names {
             appid: SHOP.to_owned(),
             authorization,
@@ -101,6 +117,10 @@ impl Ground {
             owned: authorizer_id(&world, ORDERS).await?,
             account: account(&world, &AccountConfig::generated(2).appid)?,
             operators_file: "WW_verify_operator.txt".to_owned(),
+            endpoint,
+            event,
+            delivery,
+            quarantined,
             ..Names { tenant, key, operator, ..Names::of_nobody() }
         };
         let uri = owner.post("/v1/redirect-uris", &json!({ "uri": names.uri })).await?;
@@ -111,6 +131,14 @@ impl Ground {
         let uploaded = world.operator.post("/admin/v1/files", &content).await?;
         uploaded.expect(StatusCode::CREATED)?;
         Ok(Self { world, http: http_client(), owner, names })
+    }
+
+    /// A fan writes again: the event is one that can be replied to.
+    pub(super) async fn hear_again(&mut self) -> Result<()> {
+        self.world.says(SHOP, "hello again").await?;
+        let listed = self.owner.get("/v1/events?type=message.*").await?;
+        self.names.event = listed.field("items.0.id")?;
+        Ok(())
     }
 
     /// A key of the owner with these scopes and nothing else said.
@@ -172,6 +200,19 @@ impl Ground {
             ("a mistyped key", changed),
         ])
     }
+}
+
+/// Has a fan write while there is an endpoint; gives the ids of endpoint, event and delivery.
+async fn delivered(world: &World, owner: &Program) -> Result<[String; 3]> {
+    // Nobody listens there, and nobody outside is asked.
+    let endpoint = json!({
+        "kind": "webhook", "url": "http://127.0.0.1:9/theirs", "event_types": ["message.*"],
+    });
+    let endpoint = owner.create_endpoint(&endpoint).await?.field("id")?;
+    world.says(SHOP, "hello").await?;
+    let event = owner.get("/v1/events?type=message.*").await?.field("items.0.id")?;
+    let delivery = owner.get("/v1/deliveries").await?.field("items.0.id")?;
+    Ok([endpoint, event, delivery])
 }
 
 /// Has these accounts grant rights while nobody listens, finds them, and gives their ids.

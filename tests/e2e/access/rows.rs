@@ -67,6 +67,71 @@ pub(super) const TENANT: &[Row] = &[
     Row::new("remove_file", |it| format!("/files/{}", it.file))
         .needs("file:write")
         .on(|it| &it.file),
+    Row::new("create_endpoint", |_| "/endpoints".to_owned())
+        .needs("endpoint:write")
+        .with(|_| json!({ "kind": "webhook", "url": "https://shop.example/another" })),
+    Row::new("list_endpoints", |_| "/endpoints".to_owned()).needs("event:read"),
+    Row::new("get_endpoint", |it| format!("/endpoints/{}", it.endpoint))
+        .needs("event:read")
+        .on(|it| &it.endpoint),
+    Row::new("change_endpoint", |it| format!("/endpoints/{}", it.endpoint))
+        .needs("endpoint:write")
+        .with(|_| json!({ "name": "renamed" }))
+        .on(|it| &it.endpoint),
+    Row::new("rotate_endpoint_secret", |it| format!("/endpoints/{}/secret", it.endpoint))
+        .needs("endpoint:write")
+        .with(|_| json!({ "overlap_secs": 60 }))
+        .on(|it| &it.endpoint),
+    Row::new("test_endpoint", |it| format!("/endpoints/{}/test", it.endpoint))
+        .needs("endpoint:write")
+        .on(|it| &it.endpoint),
+    Row::new("list_events", |_| "/events".to_owned()).needs("event:read"),
+    Row::new("search_events", |_| "/events/search".to_owned())
+        .needs("event:read")
+        .with(|_| json!({ "type": "message.*" })),
+    Row::new("get_event", |it| format!("/events/{}", it.event))
+        .needs("event:read")
+        .on(|it| &it.event),
+    Row::new("stream_events", |_| "/events/stream?for_secs=1".to_owned()).needs("event:read"),
+    Row::new("reply_to_event", |it| format!("/events/{}/reply", it.event))
+        .needs("endpoint:write")
+        .with(|_| json!({}))
+        .on(|it| &it.event),
+    Row::new("replay_event", |it| format!("/events/{}/replay", it.event))
+        .needs("endpoint:write")
+        .with(|it| json!({ "endpoint_id": it.endpoint }))
+        .on(|it| &it.event),
+    Row::new("replay_events", |_| "/events/replay".to_owned()).needs("endpoint:write").with(|it| {
+        let (from, to) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+        json!({ "from": from, "to": to, "endpoint_id": it.endpoint })
+    }),
+    Row::new("list_deliveries", |_| "/deliveries".to_owned()).needs("event:read"),
+    Row::new("get_delivery", |it| format!("/deliveries/{}", it.delivery))
+        .needs("event:read")
+        .on(|it| &it.delivery),
+    Row::new("replay_delivery", |it| format!("/deliveries/{}/replay", it.delivery))
+        .needs("endpoint:write")
+        .on(|it| &it.delivery),
+    Row::new("set_auto_replies", |it| format!("/authorizers/{}/auto-replies", it.appid))
+        .needs("endpoint:write")
+        .with(|_| {
+            let reply = json!({ "type": "text", "content": "欢迎" });
+            json!({ "rules": [{ "on": "subscribe", "reply": reply }] })
+        })
+        .on(|it| &it.appid),
+    Row::new("get_auto_replies", |it| format!("/authorizers/{}/auto-replies", it.appid))
+        .needs("event:read")
+        .on(|it| &it.appid),
+    Row::new("remove_auto_replies", |it| format!("/authorizers/{}/auto-replies", it.appid))
+        .needs("endpoint:write")
+        .on(|it| &it.appid),
+    Row::new("erase_fans", |it| format!("/authorizers/{}/erasures", it.appid))
+        .needs("event:erase")
+        .with(|_| json!({ "openid": "oLingPai000000000000000fan01" }))
+        .on(|it| &it.appid),
+    Row::new("remove_endpoint", |it| format!("/endpoints/{}", it.endpoint))
+        .needs("endpoint:write")
+        .on(|it| &it.endpoint),
     Row::new("list_usage", |_| "/usage?granularity=hour".to_owned()).needs("usage:read"),
     Row::new("list_audit", |_| "/audit".to_owned()).needs("audit:read"),
     Row::new("release_authorizer", |it| format!("/authorizers/{}", it.appid))
@@ -124,6 +189,14 @@ pub(super) const ADMIN: &[Row] = &[
         .with(|it| json!({ "tenant_id": it.tenant })),
     Row::new("refuse_authorizer", |it| format!("/authorizers/{}/refuse", it.waiting[1])),
     Row::new("release_authorizer", |it| format!("/authorizers/{}/release", it.owned)),
+    Row::new("list_publish_checks", |it| format!("/components/{}/publish-test", it.component)),
+    Row::new("rehearse_publish_test", |it| format!("/components/{}/rehearsal", it.component)),
+    Row::new("list_events", |_| "/events".to_owned()),
+    Row::new("list_quarantine", |_| "/quarantine".to_owned()),
+    Row::new("read_quarantine", |it| format!("/quarantine/{}", it.quarantined)),
+    Row::new("release_quarantine", |it| format!("/quarantine/{}/release", it.quarantined)),
+    Row::new("list_deliveries", |it| format!("/deliveries?state=dead&tenant_id={}", it.tenant)),
+    Row::new("replay_delivery", |it| format!("/deliveries/{}/replay", it.delivery)),
     Row::new("list_audit", |_| "/audit".to_owned()),
     Row::new("upload_file", |_| "/files".to_owned())
         .with(|_| json!({ "name": "WW_verify_platform.txt", "content": "0123456789abcdef" })),

@@ -6,11 +6,12 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result};
 use lingpai_emulator::EmulatorConfig;
 use lingpai_tests::{
-    people::{Administrator, Component, Program, http_client},
+    people::{Administrator, Answer, Component, Program, http_client},
     processes::{Process, Start, eventually},
+    receiver::{Manner, Receiver},
     world::SHOP,
 };
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
@@ -30,6 +31,8 @@ struct Cast {
     service: Start,
     operator: Program,
     tenant: Program,
+    /// Where WeChat is.
+    wechat: Url,
     _running: [Process; 2],
 }
 
@@ -39,6 +42,8 @@ async fn main() -> Result<()> {
     let cast = set_up().await?;
     authorize(&cast).await?;
     let call = call_wechat(&cast).await?;
+    let program = Receiver::start(Manner::well()).await?;
+    hear_from_a_fan(&cast, &program).await?;
     tell_what_next(&cast, &call).await?;
     wait_for_the_end().await
 }
@@ -51,13 +56,17 @@ async fn set_up() -> Result<Cast> {
     }
     fs::create_dir_all(folder)?;
     let component = Component::of(&EmulatorConfig::default());
-    let events_url = format!("http://{SERVICE}/wechat/components/{}/events", component.appid);
+    let registered = format!("http://{SERVICE}/wechat/components/{}", component.appid);
+    let events_url = format!("{registered}/events");
+    let messages_url = format!("{registered}/authorizers/$APPID$/events");
 
-    let wechat = Start::emulator(folder, &["--events-url", &events_url])?.at(WECHAT);
+    let urls = ["--events-url", &events_url, "--messages-url", &messages_url];
+    let wechat = Start::emulator(folder, &urls)?.at(WECHAT);
     let emulator = wechat.run().await.with_context(|| taken(WECHAT))?;
     step(1, "WeChat is here", &format!("an emulator on http://{WECHAT}/control/"));
 
-    let service = Start::service(folder, wechat.url(), &[])?.at(SERVICE);
+    let here = [("LINGPAI_WEBHOOK__ALLOW_PRIVATE", "127.0.0.0/8")];
+    let service = Start::service(folder, wechat.url(), &here)?.at(SERVICE);
     let lingpai = service.run().await.with_context(|| taken(SERVICE))?;
     step(2, "lingpai is up", &format!("on http://{SERVICE}, SQLite and master key in {FOLDER}"));
 
@@ -77,7 +86,8 @@ async fn set_up() -> Result<Cast> {
 
     let (tenant_id, tenant) = operator.create_tenant("花店 Flower Shop").await?;
     step(5, "the operator creates a tenant and its API key", &tenant_id);
-    Ok(Cast { component, service, operator, tenant, _running: [emulator, lingpai] })
+    let wechat = wechat.url().clone();
+    Ok(Cast { component, service, operator, tenant, wechat, _running: [emulator, lingpai] })
 }
 
 /// Steps 6 to 8: link, consent, authorizer.
@@ -114,6 +124,41 @@ async fn call_wechat(cast: &Cast) -> Result<String> {
     step(9, "the tenant calls WeChat through lingpai, without any token of its own", "");
     println!("\n{}\n", serde_json::to_string_pretty(&answer.json)?);
     Ok(call)
+}
+
+/// Steps 10 to 12: an endpoint, a fan's message with its reply, the delivery.
+async fn hear_from_a_fan(cast: &Cast, program: &Receiver) -> Result<()> {
+    let (id, _) = cast.tenant.create_webhook(&program.url()).await?;
+    let greeting = json!({ "rules": [{
+        "on": "keyword",
+        "words": ["营业时间"],
+        "reply": { "type": "text", "content": "每天 9:00–18:00" },
+    }] });
+    let rules = format!("/v1/authorizers/{SHOP}/auto-replies");
+    let put = cast.tenant.request(Method::PUT, &rules).json(&greeting).send().await?;
+    Answer::read(put).await?.expect(StatusCode::OK)?;
+    step(10, "the tenant creates an endpoint, and a reply that needs no server", &id);
+
+    let url = cast.wechat.join("control/api/fans/message")?;
+    let said = json!({ "appid": SHOP, "text": "营业时间" });
+    let said = http_client().post(url).json(&said).send().await?.error_for_status()?;
+    let said: Value = said.json().await?;
+    step(11, "a fan writes 营业时间", "");
+    detail(&format!("and reads {}", replied(&said)));
+
+    let taken = eventually("the delivery arrives", async || Ok(program.taken().into_iter().next()));
+    let body = taken.await?.json();
+    step(12, "the message arrives at the endpoint, signed", &plain(&body["type"]));
+    println!("\n{}\n", serde_json::to_string_pretty(&body)?);
+    Ok(())
+}
+
+/// The text that the fan got back.
+fn replied(said: &Value) -> String {
+    let reply = plain(&said["reply"]);
+    let content =
+        reply.split("<Content><![CDATA[").nth(1).and_then(|rest| rest.split("]]>").next());
+    content.unwrap_or("nothing").to_owned()
 }
 
 async fn tell_what_next(cast: &Cast, call: &str) -> Result<()> {

@@ -1,5 +1,5 @@
-//! What the databases could do at best: the rows that lingpai has just written, written once more
-//! into a table of the same form, without anything around it.
+//! What the databases could do at best: the rows that lingpai has just written, events and their
+//! deliveries, written once more into tables of the same form, without anything around it.
 
 use std::{
     io::Write as _,
@@ -10,15 +10,15 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-/// How many rows lingpai commits together at most.
+/// How many events lingpai commits together at most, each with its deliveries.
 pub(crate) const GROUP: usize = 64;
 
-/// Rows per second that a database alone takes, durably.
+/// Events with their deliveries per second that a database alone takes, durably.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// [`GROUP`] rows in a commit.
+    /// [`GROUP`] of them in a commit.
     pub(crate) grouped: f64,
-    /// A row in a commit.
+    /// One in a commit.
     pub(crate) single: f64,
 }
 

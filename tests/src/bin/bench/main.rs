@@ -5,6 +5,7 @@
 //! and is not stored.
 
 mod calls;
+mod deliveries;
 mod limits;
 mod load;
 mod machine;
@@ -27,9 +28,11 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use lingpai_storage::testing::{Backend, TestDb};
 use tokio::time::sleep;
+use url::Url;
 
 use crate::{
     calls::Target,
+    deliveries::Delivered,
     limits::Limits,
     load::{CALM_PACE, Outcome, Requests},
     machine::{Cores, Watch},
@@ -88,6 +91,8 @@ struct Figures {
     /// lingpai on PostgreSQL, and PostgreSQL alone. Empty where there is none.
     postgres: Vec<Sample>,
     postgres_limits: Vec<Limits>,
+    /// What came of deliveries.
+    deliveries: Vec<Delivered>,
     /// nginx that passes calls on.
     proxy_pass: Vec<Sample>,
     /// lingpai that passes calls on: to a program with a key, and to an SDK.
@@ -144,9 +149,9 @@ async fn measure(folder: &Path, rounds: usize) -> Result<Figures> {
     let upstream = calls::upstream(&folder.join("nginx-upstream")).await?;
     let passing = calls::proxy_pass(&folder.join("nginx-proxy"), &upstream).await?;
     let wechat = format!("http://{}/", upstream.address).parse()?;
-    let (service, tenant) = Service::with_authorizer(&folder.join("calls"), &wechat).await?;
-    let through_lingpai = Target::lingpai(service.address(), &tenant).await?;
-    let through_gateway = Target::gateway(service.address(), &tenant).await?;
+    let service = Service::start(&folder.join("calls"), None, &wechat).await?;
+    let through_lingpai = Target::lingpai(service.address(), &service.tenant).await?;
+    let through_gateway = Target::gateway(service.address(), &service.tenant).await?;
     let through_nginx = Target::nginx(&passing.address, through_lingpai.key());
     let postgres = Backend::available().into_iter().find(|it| matches!(it, Backend::Postgres(_)));
 
@@ -162,6 +167,9 @@ async fn measure(folder: &Path, rounds: usize) -> Result<Figures> {
         if let Some(postgres) = &postgres {
             on_postgres(&folder.join("postgres"), postgres, &prepared, &mut figures).await?;
         }
+        step(&format!("round {round} of {rounds}: deliveries"));
+        let to_tenants = folder.join("deliveries");
+        figures.deliveries.push(deliveries::measure(&to_tenants, &answering, &prepared).await?);
         step(&format!("round {round} of {rounds}: calls"));
         figures.proxy_pass.push(take_calls(&through_nginx, passing.id()).await?);
         figures.forwarded.push(take_calls(&through_lingpai, service.id()).await?);
@@ -172,9 +180,10 @@ async fn measure(folder: &Path, rounds: usize) -> Result<Figures> {
 }
 
 async fn on_sqlite(folder: &Path, pushes: &Prepared, figures: &mut Figures) -> Result<()> {
-    let service = Service::start(folder, None).await?;
+    let service = Service::start(folder, None, &nobody()?).await?;
     sleep(SETTLED).await;
     figures.idle_mb.push(machine::resident_mb(service.id())?);
+    deliveries::want_all_and_wait(&service.tenant).await?;
     let (sample, answered) = take(service.address(), service.id(), pushes).await?;
     figures.after_pushes_mb.push(machine::resident_mb(service.id())?);
     figures.sqlite.push(sample);
@@ -192,7 +201,8 @@ async fn on_postgres(
     figures: &mut Figures,
 ) -> Result<()> {
     let database = TestDb::open_empty(backend).await;
-    let service = Service::start(folder, Some(&database.config.url)).await?;
+    let service = Service::start(folder, Some(&database.config.url), &nobody()?).await?;
+    deliveries::want_all_and_wait(&service.tenant).await?;
     let (sample, answered) = take(service.address(), service.id(), pushes).await?;
     figures.postgres.push(sample);
     drop(service);
@@ -200,6 +210,11 @@ async fn on_postgres(
     figures.postgres_limits.extend(limits);
     database.remove().await;
     Ok(())
+}
+
+/// Where WeChat would be: pushes come in, and nothing goes out to it.
+fn nobody() -> Result<Url> {
+    Ok("http://127.0.0.1:9/".parse()?)
 }
 
 /// Sends all requests to a server; gives the number of those that it answered as well.

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use lingpai_emulator::{Emulator, EmulatorConfig};
+use lingpai_tests::world::SHOP;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -23,29 +24,27 @@ const AT_A_TIME: usize = 16;
 
 type Recorded = Arc<Mutex<Vec<Arc<[u8]>>>>;
 
-/// Has the emulator seal and push `count` messages, no two alike, and gives the requests as they
+/// Has the emulator seal and push `count` texts of fans, no two alike, and gives the requests as they
 /// were on the wire.
-///
-/// Their InfoType is unknown, so that lingpai verifies, decrypts, parses, seals and stores each of
-/// them and does no more: what it does later with the ones it knows is not part of the answer.
 ///
 /// # Errors
 /// When a push does not come.
 pub(crate) async fn prepare(count: usize) -> Result<Requests> {
     let emulator = Arc::new(Emulator::start(EmulatorConfig::for_tests()).await?);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let appid = component().appid;
-    let address = listener.local_addr()?;
-    emulator.set_events_url(&format!("http://{address}/wechat/components/{appid}/events"));
+    let (component, address) = (component().appid, listener.local_addr()?);
+    let url = format!("http://{address}/wechat/components/{component}/authorizers/$APPID$/events");
+    emulator.set_messages_url(&url);
+    let user_name = emulator.account(SHOP).context("the emulator knows the shop")?.user_name;
     let recorded = Recorded::default();
     let mut recorder = JoinSet::new();
     recorder.spawn(record(listener, Arc::clone(&recorded)));
     let mut pushers = JoinSet::new();
     for first in 0..AT_A_TIME {
-        let (emulator, appid) = (Arc::clone(&emulator), appid.clone());
+        let (emulator, user_name) = (Arc::clone(&emulator), user_name.clone());
         pushers.spawn(async move {
             for number in (first..count).step_by(AT_A_TIME) {
-                let outcome = emulator.push(&message(&appid, number)).await;
+                let outcome = emulator.push_message(SHOP, &message(&user_name, number)).await?;
                 ensure!(outcome.is_accepted(), "the recorder was not understood: {outcome:?}");
             }
             anyhow::Ok(())
@@ -59,13 +58,14 @@ pub(crate) async fn prepare(count: usize) -> Result<Requests> {
     Ok(Arc::new(requests))
 }
 
-fn message(appid: &str, number: usize) -> String {
+fn message(user_name: &str, number: usize) -> String {
     format!(
-        "<xml><AppId><![CDATA[{appid}]]></AppId><CreateTime>1700000000</CreateTime>\
-         <InfoType><![CDATA[benchmark_sample]]></InfoType>\
-         <AuthorizerAppid><![CDATA[wx{number:016x}]]></AuthorizerAppid>\
-         <Note><![CDATA[as long as a verify ticket, which is some eighty characters of text]]></Note>\
-         </xml>"
+        "<xml><ToUserName><![CDATA[{user_name}]]></ToUserName>\
+         <FromUserName><![CDATA[oLingPai{number:020}]]></FromUserName>\
+         <CreateTime>1700000000</CreateTime><MsgType><![CDATA[text]]></MsgType>\
+         <Content><![CDATA[请问今天几点打烊?周末也开门吗?]]></Content>\
+         <MsgId>{}</MsgId></xml>",
+        24_000_000_000_000_000 + number
     )
 }
 

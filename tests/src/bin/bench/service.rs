@@ -22,34 +22,33 @@ const TENANTS_MAY_HURRY: [(&str, &str); 2] = [
     ("LINGPAI_LIMITS__CHANGES_PER_MINUTE", "1000000"),
 ];
 
-/// A running lingpai with a registered component.
+/// Deliveries go to programs on this machine.
+const TENANTS_ARE_HERE: (&str, &str) = ("LINGPAI_WEBHOOK__ALLOW_PRIVATE", "127.0.0.0/8");
+
+/// A running lingpai whose tenant has an authorizer with a fresh token.
 #[derive(Debug)]
 pub(crate) struct Service {
     process: Process,
+    /// The tenant.
+    pub(crate) tenant: Program,
 }
 
 impl Service {
-    /// Starts one on an empty database: this one, or SQLite in `folder`. `folder` is emptied.
-    ///
-    /// # Errors
-    /// When it does not start.
-    pub(crate) async fn start(folder: &Path, database: Option<&str>) -> Result<Self> {
-        // Pushes come in; nothing goes out, so nobody has to be where WeChat should be.
-        let nobody: Url = "http://127.0.0.1:9/".parse()?;
-        let (start, process) = fresh(folder, &nobody, database).await?;
-        operator(&start)?.register(&component()).await?;
-        Ok(Self { process })
-    }
-
-    /// Starts one on SQLite whose tenant has an authorizer with a fresh token, and which takes
-    /// `wechat` for WeChat. The emulator played WeChat until then.
+    /// Starts one on an empty database: this one, or SQLite in `folder`. It takes `wechat` for WeChat;
+    /// the emulator plays WeChat until it is asked for the first time. `folder` is emptied.
     ///
     /// # Errors
     /// When it does not start or a step of the authorization fails.
-    pub(crate) async fn with_authorizer(folder: &Path, wechat: &Url) -> Result<(Self, Program)> {
+    pub(crate) async fn start(folder: &Path, database: Option<&str>, wechat: &Url) -> Result<Self> {
+        if folder.exists() {
+            fs::remove_dir_all(folder).context("the last run's folder cannot be removed")?;
+        }
+        fs::create_dir_all(folder)?;
         let emulator = Emulator::start(EmulatorConfig::for_tests()).await?;
-        let (start, process) = fresh(folder, &emulator.base_url().parse()?, None).await?;
-        let operator = operator(&start)?;
+        let first = Start::service(folder, &emulator.base_url().parse()?, &settings(database))?;
+        let process = first.run().await?;
+        let key = first.command(&["operator-key", "create", "bench"])?;
+        let operator = Program::new(first.url().clone(), key.trim());
         let registered = operator.register(&component()).await?;
         emulator.set_events_url(&registered.field("events_url")?);
         let pushed = emulator.push_ticket().await;
@@ -66,10 +65,10 @@ impl Service {
         drop(process);
         emulator.shutdown().await;
 
-        let again = Start::service(folder, wechat, &settings(None))?;
+        let again = Start::service(folder, wechat, &settings(database))?;
         let process = again.run().await?;
-        let tenant = Program::new(process.url.clone(), tenant.key());
-        Ok((Self { process }, tenant))
+        let tenant = tenant.at(process.url.clone());
+        Ok(Self { process, tenant })
     }
 
     /// Host and port.
@@ -88,22 +87,7 @@ pub(crate) fn component() -> Component {
     Component::of(&EmulatorConfig::for_tests())
 }
 
-async fn fresh(folder: &Path, wechat: &Url, database: Option<&str>) -> Result<(Start, Process)> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).context("the last run's folder cannot be removed")?;
-    }
-    fs::create_dir_all(folder)?;
-    let start = Start::service(folder, wechat, &settings(database))?;
-    let process = start.run().await?;
-    Ok((start, process))
-}
-
 fn settings(database: Option<&str>) -> Vec<(&'static str, &str)> {
     let database = database.map(|url| ("LINGPAI_DATABASE__URL", url));
-    [MASTER_KEY].into_iter().chain(TENANTS_MAY_HURRY).chain(database).collect()
-}
-
-fn operator(start: &Start) -> Result<Program> {
-    let key = start.command(&["operator-key", "create", "bench"])?;
-    Ok(Program::new(start.url().clone(), key.trim()))
+    [MASTER_KEY, TENANTS_ARE_HERE].into_iter().chain(TENANTS_MAY_HURRY).chain(database).collect()
 }

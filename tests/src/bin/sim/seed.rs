@@ -113,6 +113,7 @@ fn component(now: Instant) -> Result<Component> {
         previous_encoding_aes_key: None,
         encoding_aes_key_changed_at: None,
         previous_push_token: None,
+        answers_publish_test: false,
         created_at: now,
         updated_at: now,
     })

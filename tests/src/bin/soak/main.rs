@@ -1,8 +1,9 @@
-//! Every fault that token keeping has to bear, in full size, on real processes and PostgreSQL.
-//! `make soak-tokens` calls it.
+//! Every fault that token keeping and events have to bear, in full size, on real processes and
+//! PostgreSQL, some on SQLite too. `make soak-tokens` and `make soak-events` call it.
 //!
 //! What it refuses is a refresh too many, a call that should have succeeded, a refresh token that is
-//! gone, and more than five minutes until a thousand wiped ones are back. It asserts no other time.
+//! gone, and more than five minutes until a thousand wiped ones are back; a push that is not answered
+//! within four seconds, and an event that is lost or doubled. It asserts no other time.
 #![recursion_limit = "256"]
 
 use std::{
@@ -16,13 +17,13 @@ use lingpai_storage::testing::Backend;
 use lingpai_tests::{
     needs,
     trials::{
-        Cold, Cut, Expiries, Frozen, KilledTokens, Kills, LeaseEnd, LostAnswers, Report, Stage,
-        Wipe, Wiped,
+        Cold, Cut, Expiries, Frozen, KilledPushes, KilledTokens, Kills, LeaseEnd, LostAnswers,
+        Pace, Pushed, Report, Stage, Wipe, Wiped,
     },
 };
 
 /// The trials, by the letter that chooses one.
-const TRIALS: [(char, &str); 9] = [
+const TRIALS: [(char, &str); 12] = [
     ('a', "tokens run out under load"),
     ('b', "cold callers"),
     ('c', "kill -9"),
@@ -32,6 +33,9 @@ const TRIALS: [(char, &str); 9] = [
     ('g', "answers lost"),
     ('h', "clocks shifted"),
     ('i', "connections cut"),
+    ('j', "pushes while endpoints are broken"),
+    ('k', "kill -9 under pushes"),
+    ('l', "copies of pushes"),
 ];
 
 #[tokio::main]
@@ -67,14 +71,14 @@ async fn run() -> Result<bool> {
     Ok(violations == 0)
 }
 
-/// The letters of the trials to run: those given, or all.
+/// The letters of the trials to run.
 fn chosen(letters: Option<String>) -> Result<String> {
     let all: String = TRIALS.iter().map(|(letter, _)| letter).collect();
-    match letters {
-        None => Ok(all),
-        Some(letters) if letters.chars().all(|letter| all.contains(letter)) => Ok(letters),
-        Some(letters) => bail!("usage: soak [LETTERS]; {letters} are not all of {all}"),
+    let letters = letters.with_context(|| format!("usage: soak LETTERS, some of {all}"))?;
+    if letters.is_empty() || !letters.chars().all(|letter| all.contains(letter)) {
+        bail!("usage: soak LETTERS; {letters} are not all of {all}");
     }
+    Ok(letters)
 }
 
 /// One trial in full size.
@@ -104,6 +108,9 @@ async fn trial(letter: char, stage: &Stage) -> Result<Vec<Report>> {
             expiries(4, 50, 10, 24).with_clocks(&library, &shifts).run(stage).await
         }
         'i' => Cut { instances: 4, authorizers: 60, rounds: 40, callers: 8 }.run(stage).await,
+        'j' => return pushed(300 * 60, 1, stage).await,
+        'k' => return killed_pushes(stage).await,
+        'l' => return pushed(10_000, 4, stage).await,
         _ => bail!("there is no trial {letter}"),
     };
     Ok(vec![report?])
@@ -117,8 +124,26 @@ fn expiries(instances: usize, authorizers: u32, expiries: usize, life_secs: u64)
 async fn kills(stage: &Stage) -> Result<Vec<Report>> {
     let many = Kills { instances: 4, authorizers: 60, kills: 200, callers: 8 };
     let alone = Kills { instances: 1, authorizers: 20, kills: 20, callers: 4 };
-    let sqlite = Stage { backend: Backend::Sqlite, ..stage.clone() };
-    Ok(vec![many.run(stage).await?, alone.run(&sqlite).await?])
+    Ok(vec![many.run(stage).await?, alone.run(&on_sqlite(stage)).await?])
+}
+
+/// So many messages in so many copies, 300 pushes a second, on both databases.
+async fn pushed(messages: u64, copies: u64, stage: &Stage) -> Result<Vec<Report>> {
+    let (pace, authorizers) = (Pace::Judged, 50);
+    let alone = Pushed { instances: 1, authorizers, messages, copies, per_second: 300, pace };
+    let two = Pushed { instances: 2, ..alone.clone() };
+    Ok(vec![alone.run(&on_sqlite(stage)).await?, two.run(stage).await?])
+}
+
+/// Most kills on SQLite, where nobody outlives the killed one.
+async fn killed_pushes(stage: &Stage) -> Result<Vec<Report>> {
+    let alone = KilledPushes { instances: 1, authorizers: 20, kills: 60, per_second: 200 };
+    let two = KilledPushes { instances: 2, authorizers: 20, kills: 20, per_second: 200 };
+    Ok(vec![alone.run(&on_sqlite(stage)).await?, two.run(stage).await?])
+}
+
+fn on_sqlite(stage: &Stage) -> Stage {
+    Stage { backend: Backend::Sqlite, ..stage.clone() }
 }
 
 /// What came of everything, as text.
