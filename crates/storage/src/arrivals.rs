@@ -8,8 +8,8 @@
 //!
 //! If a batch is refused, its items are tried one by one, so that a broken one harms nobody else.
 //! Repetition folds, so trying again is safe even if the batch was committed after all. An item
-//! that was alone is tried again as well: another instance may have recorded the same one between
-//! our look and our insert, and then the second look finds it.
+//! that was alone is tried again as well, up to [`LOOKS`] times: another instance may have recorded the
+//! same one between our look and our insert, and then the next look finds it.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -37,6 +37,8 @@ const BATCH: usize = 64;
 const BATCH_BYTES: usize = 1024 * 1024;
 /// How many batches are under way at a time where several transactions may write.
 const SIDE_BY_SIDE: usize = 2;
+/// How often a row is tried by itself before it is refused.
+const LOOKS: usize = 3;
 /// How long a commit may take. A server that is silent for longer must not hold up those behind it.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The most arrivals that wait for the commit before theirs; further callers wait to get in.
@@ -173,7 +175,7 @@ impl Committer {
         let refused = matches!(&together, Err(error) if !error.is_transient());
         for (row, answer) in rows.into_iter().zip(answers) {
             let event = row.event_id();
-            let news = if refused { self.commit(vec![row]).await } else { together.clone() };
+            let news = if refused { self.commit_alone(row).await } else { together.clone() };
             let outcome = news.map(|news| match event {
                 Some(id) if !news.contains(&id) => Recorded::Repeated,
                 Some(_) | None => Recorded::New,
@@ -181,6 +183,19 @@ impl Committer {
             // A caller that is gone does not want to know; its row is committed all the same.
             drop(answer.send(outcome));
         }
+    }
+
+    /// Commits one row of a batch that was refused, which another row may have been the reason for.
+    /// Between our look and our insert another instance may record the same one: the next look finds it.
+    async fn commit_alone(&self, row: Row) -> Result<News> {
+        let mut outcome = self.commit(vec![row.clone()]).await;
+        for _ in 1..LOOKS {
+            if !matches!(&outcome, Err(error) if !error.is_transient()) {
+                break;
+            }
+            outcome = self.commit(vec![row.clone()]).await;
+        }
+        outcome
     }
 
     /// Commits `rows` within [`PATIENCE`]. What takes longer goes on by itself, since a connection

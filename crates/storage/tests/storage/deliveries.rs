@@ -354,6 +354,9 @@ async fn an_attempt_that_is_recorded_while_its_event_is_erased_leaves_nothing() 
 
 /// Returns once somebody waits for a row of this database that somebody else has locked. On SQLite
 /// everybody waits for the one writer, which is not told.
+///
+/// It looks at intervals: MySQL tells who waits from a copy, which it makes anew only when nobody has
+/// asked for a tenth of a second.
 async fn wait_for_a_lock(backend: &Backend, url: &str) {
     let waiting = match backend {
         Backend::Sqlite => return,
@@ -367,7 +370,11 @@ async fn wait_for_a_lock(backend: &Backend, url: &str) {
         }
     };
     let raw = raw(url).await;
-    while count(&raw, waiting).await == 0 {}
+    let mut looks = tokio::time::interval(Duration::from_millis(200));
+    looks.tick().await;
+    while count(&raw, waiting).await == 0 {
+        looks.tick().await;
+    }
     raw.close().await.unwrap();
 }
 
