@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use lingpai_model::{
     delivery::{DeliveryCause, FirstAttempt, NewDelivery},
@@ -40,9 +40,15 @@ impl Dispatcher {
             tx.commit().await?;
             return Ok(0);
         }
-        let mut endpoints = HashMap::new();
+        // The operator's events, which are no tenant's, are read and not delivered.
+        let mut streams = BTreeMap::<&TenantId, Vec<&Event>>::new();
         for event in &events {
-            self.dispatch(&tx, event, &mut endpoints).await?;
+            if let Some(tenant) = &event.tenant_id {
+                streams.entry(tenant).or_default().push(event);
+            }
+        }
+        for (tenant, events) in streams {
+            self.dispatch(&tx, tenant, &events).await?;
         }
         let ids: Vec<EventId> = events.iter().map(|event| event.id.clone()).collect();
         tx.events().mark_dispatched(&ids).await?;
@@ -51,31 +57,23 @@ impl Dispatcher {
         Ok(ids.len())
     }
 
-    async fn dispatch(
-        &self,
-        tx: &Tx,
-        event: &Event,
-        known: &mut HashMap<TenantId, Vec<Endpoint>>,
-    ) -> Result<()> {
-        // The operator's events are read, not delivered.
-        let Some(tenant) = &event.tenant_id else { return Ok(()) };
-        if !known.contains_key(tenant) {
-            known.insert(tenant.clone(), tx.endpoints().system_list(tenant).await?);
-        }
+    /// Makes the deliveries of events of one tenant.
+    async fn dispatch(&self, tx: &Tx, tenant: &TenantId, events: &[&Event]) -> Result<()> {
+        let endpoints = tx.endpoints().system_list(tenant).await?;
         let now = self.base.clock.now();
-        let deliveries: Vec<NewDelivery> = known[tenant]
-            .iter()
-            .filter(|endpoint| endpoint.wants(event))
-            .map(|endpoint| NewDelivery {
+        let mut deliveries = Vec::new();
+        for event in events {
+            let new = |endpoint: &Endpoint| NewDelivery {
                 id: DeliveryId::new(now, &self.base.entropy),
                 endpoint_id: endpoint.id.clone(),
                 first_attempt: FirstAttempt::Worker,
-            })
-            .collect();
+            };
+            let wanted = endpoints.iter().filter(|endpoint| endpoint.wants(event));
+            deliveries.extend(wanted.map(|endpoint| (event.id.clone(), new(endpoint))));
+        }
         if deliveries.is_empty() {
             return Ok(());
         }
-        let cause = DeliveryCause::Event;
-        Ok(tx.deliveries().insert((tenant, &event.id), &deliveries, cause, now).await?)
+        Ok(tx.deliveries().insert_of_many(tenant, &deliveries, DeliveryCause::Event, now).await?)
     }
 }
