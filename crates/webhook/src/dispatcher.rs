@@ -74,6 +74,6 @@ impl Dispatcher {
         if deliveries.is_empty() {
             return Ok(());
         }
-        Ok(tx.deliveries().insert_of_many(tenant, &deliveries, DeliveryCause::Event, now).await?)
+        Ok(tx.deliveries().insert(tenant, &deliveries, DeliveryCause::Event, now).await?)
     }
 }

@@ -174,26 +174,11 @@ impl<A> DeliveryRepo<'_, A> {
 }
 
 impl DeliveryRepo<'_, Write> {
-    /// Adds deliveries of one event of the tenant's, made at `at`.
+    /// Adds deliveries of the tenant's events, each with its event, made at `at`.
     ///
     /// # Errors
     /// [`Error::Unavailable`]; [`Error::Query`] when an id is taken.
     pub async fn insert(
-        &self,
-        (tenant, event): (&TenantId, &EventId),
-        deliveries: &[NewDelivery],
-        cause: DeliveryCause,
-        at: Instant,
-    ) -> Result<()> {
-        let rows = deliveries.iter().map(|new| row((tenant, event), new, (cause, at))).collect();
-        insert(&self.at, "add deliveries", rows).await
-    }
-
-    /// Adds deliveries of several events of the tenant's, each with its event, made at `at`.
-    ///
-    /// # Errors
-    /// As [`DeliveryRepo::insert`].
-    pub async fn insert_of_many(
         &self,
         tenant: &TenantId,
         deliveries: &[(EventId, NewDelivery)],

@@ -36,12 +36,12 @@ async fn deliver(
     second: i64,
 ) -> (EventId, Vec<DeliveryId>) {
     let event = world.event(tenant, second).id;
-    let new: Vec<_> = (0..count).map(|_| world.delivery(endpoint)).collect();
+    let new = (0..count).map(|_| (event.clone(), world.delivery(endpoint)));
+    let new: Vec<_> = new.collect();
     let tx = db.begin().await.unwrap();
-    let of = (&tenant.id, &event);
-    tx.deliveries().insert(of, &new, DeliveryCause::Replay, at(second)).await.unwrap();
+    tx.deliveries().insert(&tenant.id, &new, DeliveryCause::Replay, at(second)).await.unwrap();
     tx.commit().await.unwrap();
-    (event, new.into_iter().map(|new| new.id).collect())
+    (event, new.into_iter().map(|(_, new)| new.id).collect())
 }
 
 async fn claim(

@@ -53,9 +53,8 @@ async fn note(db: &Db, id: &EndpointId, health: &EndpointHealth) {
 async fn deliver(db: &Db, world: &World, tenant: &Tenant, endpoint: &Endpoint, second: i64) {
     let tx = db.begin().await.unwrap();
     let event = world.event(tenant, 0).id;
-    let new = [world.delivery(endpoint)];
-    let of = (&tenant.id, &event);
-    tx.deliveries().insert(of, &new, DeliveryCause::Event, at(second)).await.unwrap();
+    let new = [(event, world.delivery(endpoint))];
+    tx.deliveries().insert(&tenant.id, &new, DeliveryCause::Event, at(second)).await.unwrap();
     tx.commit().await.unwrap();
 }
 

@@ -248,7 +248,7 @@ impl Deliveries {
             deliveries.extend(made);
         }
         let (cause, made) = (DeliveryCause::Replay, deliveries.len());
-        tx.deliveries().insert_of_many(tenant, &deliveries, cause, now).await?;
+        tx.deliveries().insert(tenant, &deliveries, cause, now).await?;
         Ok(u64::try_from(made).unwrap_or(u64::MAX))
     }
 

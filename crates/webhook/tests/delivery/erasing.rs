@@ -94,8 +94,8 @@ async fn a_delivery_without_its_event_is_given_up_and_holds_up_nobody() {
     let gone = world.event(&world.caller, "oFan-1", text("oFan-1", "gone"));
     let (tenant, delivery) = (world.caller.scope.tenant_id(), world.delivery(&endpoint));
     let tx = world.db().begin().await.unwrap();
-    let whose = (tenant, &gone.id);
-    tx.deliveries().insert(whose, &[delivery], DeliveryCause::Replay, world.now()).await.unwrap();
+    let new = [(gone.id.clone(), delivery)];
+    tx.deliveries().insert(tenant, &new, DeliveryCause::Replay, world.now()).await.unwrap();
     tx.commit().await.unwrap();
     let there = world.message(&[&endpoint]).await;
     world.deliver().await;
