@@ -7,9 +7,13 @@ use lingpai_model::{
     authorizer::Authorizer,
     caller::TenantScope,
     id::{AuthorizationId, AuthorizerId, TenantId},
+    web_authorization::WebAuthorizationRefusal,
 };
 use lingpai_storage::Db;
-use lingpai_wechat::{call::Call, client::ClientError, crypt::CryptError, errcode::Errcode};
+use lingpai_wechat::{
+    call::Call, client::ClientError, crypt::CryptError, errcode::Errcode, jssdk::PageUrlError,
+    mini_program::MiniProgramError,
+};
 
 use crate::PathRefusal;
 
@@ -139,6 +143,34 @@ pub enum Error {
     /// WeChat no longer refreshes what the fan granted.
     #[error("what the fan granted has ended; the fan must consent again")]
     FanGrantEnded,
+    /// No account of a tenant's may send fans to WeChat with this appid and this redirect URI.
+    #[error(
+        "no account with this appid is connected here whose tenant registered this redirect URI"
+    )]
+    WebLinkUnknown,
+    /// A fan came back whom nobody sent out, or too long ago.
+    #[error("no web authorization has this state")]
+    WebAuthorizationUnknown,
+    /// A fan's attempt does not go on.
+    #[error(transparent)]
+    WebAuthorizationRefused(#[from] WebAuthorizationRefusal),
+    /// The one-time code is none of ours, or not for this tenant or account.
+    #[error(
+        "the code is unknown here: each is good once, for a minute, for the tenant it was made for"
+    )]
+    WebCodeUnknown,
+    /// The address of a page cannot be signed.
+    #[error("the page's address cannot be signed: {0}")]
+    BadPageUrl(#[from] PageUrlError),
+    /// Nobody with this openid has logged in to the mini program.
+    #[error("no fan with this openid has logged in to {appid} through lingpai")]
+    MiniProgramSessionNotFound {
+        /// The mini program.
+        appid: Appid,
+    },
+    /// What the mini program sent cannot be read with the fan's session key.
+    #[error("the data cannot be read: {0}")]
+    MiniProgramData(#[from] MiniProgramError),
     /// WeChat answered a refresh without a token that could be one.
     #[error("WeChat's answer held no usable access token for {appid}")]
     NoAccessToken {
@@ -209,6 +241,13 @@ impl Error {
             | Self::BadEncodingAesKey(_)
             | Self::FanUnknown
             | Self::FanGrantEnded
+            | Self::WebLinkUnknown
+            | Self::WebAuthorizationUnknown
+            | Self::WebAuthorizationRefused(_)
+            | Self::WebCodeUnknown
+            | Self::BadPageUrl(_)
+            | Self::MiniProgramSessionNotFound { .. }
+            | Self::MiniProgramData(_)
             | Self::PathRefused(_) => false,
             Self::RenewedJustNow { .. }
             | Self::NoAccessToken { .. }
@@ -294,6 +333,13 @@ impl Error {
             | Self::BadEncodingAesKey(_)
             | Self::FanUnknown
             | Self::FanGrantEnded
+            | Self::WebLinkUnknown
+            | Self::WebAuthorizationUnknown
+            | Self::WebAuthorizationRefused(_)
+            | Self::WebCodeUnknown
+            | Self::BadPageUrl(_)
+            | Self::MiniProgramSessionNotFound { .. }
+            | Self::MiniProgramData(_)
             | Self::NoOtherToken { .. }
             | Self::NoAccessToken { .. }
             | Self::PathRefused(_)

@@ -72,6 +72,10 @@ ids! {
     EventId = "evt_";
     /// A web OAuth token of one fan.
     WebTokenId = "wot_";
+    /// A web authorization: one attempt of a fan.
+    WebAuthorizationId = "wau_";
+    /// The session of one fan in one mini program.
+    MiniProgramSessionId = "mps_";
     /// An entry of the audit trail.
     AuditId = "aud_";
     /// An endpoint: where a tenant wants its events.

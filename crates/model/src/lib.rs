@@ -17,6 +17,7 @@ pub mod file;
 pub mod id;
 pub mod late_reply;
 pub mod listener;
+pub mod mini_program_session;
 pub mod network;
 pub mod operator;
 pub mod page;
@@ -27,6 +28,7 @@ pub mod quota;
 pub mod tenant;
 pub mod token;
 pub mod usage;
+pub mod web_authorization;
 pub mod web_token;
 
 pub use lingpai_wechat::{

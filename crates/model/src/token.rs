@@ -23,6 +23,10 @@ pub enum TokenKey {
     Ordinary(AuthorizerId),
     /// The web OAuth `access_token` of one fan.
     Web(WebTokenId),
+    /// The `jsapi_ticket` of an account: with it the account's pages are signed for the JS-SDK.
+    JsapiTicket(AuthorizerId),
+    /// The ticket with which an account's cards and coupons (卡券) are signed for the JS-SDK.
+    CardTicket(AuthorizerId),
 }
 
 /// The kinds of token, as the database writes them.
@@ -36,11 +40,22 @@ pub enum TokenKind {
     Ordinary,
     /// The web OAuth `access_token`.
     Web,
+    /// `jsapi_ticket`.
+    JsapiTicket,
+    /// The ticket of cards and coupons.
+    CardTicket,
 }
 
 impl TokenKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Component, Self::Authorizer, Self::Ordinary, Self::Web];
+    pub const ALL: [Self; 6] = [
+        Self::Component,
+        Self::Authorizer,
+        Self::Ordinary,
+        Self::Web,
+        Self::JsapiTicket,
+        Self::CardTicket,
+    ];
 
     /// As the database writes it.
     #[must_use]
@@ -50,6 +65,8 @@ impl TokenKind {
             Self::Authorizer => "authorizer_access_token",
             Self::Ordinary => "access_token",
             Self::Web => "web_access_token",
+            Self::JsapiTicket => "jsapi_ticket",
+            Self::CardTicket => "card_ticket",
         }
     }
 }
@@ -63,6 +80,8 @@ impl TokenKey {
             Self::Authorizer(_) => TokenKind::Authorizer,
             Self::Ordinary(_) => TokenKind::Ordinary,
             Self::Web(_) => TokenKind::Web,
+            Self::JsapiTicket(_) => TokenKind::JsapiTicket,
+            Self::CardTicket(_) => TokenKind::CardTicket,
         }
     }
 
@@ -71,7 +90,10 @@ impl TokenKey {
     pub fn owner_id(&self) -> &str {
         match self {
             Self::Component(id) => id.as_str(),
-            Self::Authorizer(id) | Self::Ordinary(id) => id.as_str(),
+            Self::Authorizer(id)
+            | Self::Ordinary(id)
+            | Self::JsapiTicket(id)
+            | Self::CardTicket(id) => id.as_str(),
             Self::Web(id) => id.as_str(),
         }
     }
@@ -85,6 +107,8 @@ impl TokenKey {
             TokenKind::Authorizer => AuthorizerId::parse(owner_id).ok().map(Self::Authorizer),
             TokenKind::Ordinary => AuthorizerId::parse(owner_id).ok().map(Self::Ordinary),
             TokenKind::Web => WebTokenId::parse(owner_id).ok().map(Self::Web),
+            TokenKind::JsapiTicket => AuthorizerId::parse(owner_id).ok().map(Self::JsapiTicket),
+            TokenKind::CardTicket => AuthorizerId::parse(owner_id).ok().map(Self::CardTicket),
         }
     }
 }
@@ -451,6 +475,8 @@ mod tests {
             TokenKey::Authorizer(AuthorizerId::new(at, &entropy)),
             TokenKey::Ordinary(AuthorizerId::new(at, &entropy)),
             TokenKey::Web(WebTokenId::new(at, &entropy)),
+            TokenKey::JsapiTicket(AuthorizerId::new(at, &entropy)),
+            TokenKey::CardTicket(AuthorizerId::new(at, &entropy)),
         ] {
             assert_eq!(TokenKey::parse(key.kind().as_str(), key.owner_id()), Some(key));
         }
