@@ -15,7 +15,7 @@ cargo_fuzz=0.13.2
 seconds="${1:-60}"
 [ "$#" -eq 0 ] || shift
 targets=("$@")
-[ "${#targets[@]}" -gt 0 ] || targets=(envelope inner_xml inner_json frame reply)
+[ "${#targets[@]}" -gt 0 ] || targets=(envelope inner_xml inner_json frame reply mini_program)
 
 need_toolchain
 have c++ || install_debian g++

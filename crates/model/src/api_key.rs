@@ -19,7 +19,7 @@ pub enum Scope {
     AuthorizerWrite,
     /// Read real access tokens.
     TokenRead,
-    /// Call WeChat through proxy and gateway.
+    /// Call WeChat through proxy and gateway, and look after fans.
     WechatCall,
     /// Read events and deliveries.
     EventRead,

@@ -57,6 +57,10 @@ impl TokenKind {
         Self::CardTicket,
     ];
 
+    /// Those that workers refresh ahead of their end. The others are got when somebody asks: past their
+    /// end they are nobody's lapse.
+    pub const AHEAD: [Self; 3] = [Self::Component, Self::Authorizer, Self::Ordinary];
+
     /// As the database writes it.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -12,7 +12,7 @@ use crate::{
 pub const WEB_AUTHORIZATION_LIFE: Duration = Duration::minutes(15);
 
 /// How long the one-time code is good that the fan brings to the tenant.
-pub const WEB_CODE_LIFE: Duration = Duration::seconds(60);
+pub const ONE_TIME_CODE_LIFE: Duration = Duration::seconds(60);
 
 /// What a tenant may ask a fan for.
 ///
@@ -145,11 +145,13 @@ impl WebAuthorization {
                 None => WebAuthorizationState::Declined { at },
             },
             (WebAuthorizationState::Returned { wechat_code, at: since }, Some(again))
-                if wechat_code == again && at < since + WEB_CODE_LIFE =>
+                if wechat_code == again && at < since + ONE_TIME_CODE_LIFE =>
             {
                 WebAuthorizationState::Returned { wechat_code, at: since }
             }
-            (WebAuthorizationState::Declined { at: since }, None) if at < since + WEB_CODE_LIFE => {
+            (WebAuthorizationState::Declined { at: since }, None)
+                if at < since + ONE_TIME_CODE_LIFE =>
+            {
                 WebAuthorizationState::Declined { at: since }
             }
             _ => return Err(WebAuthorizationRefusal::Ended),
@@ -161,14 +163,16 @@ impl WebAuthorization {
     ///
     /// # Errors
     /// [`WebAuthorizationRefusal::CodeUsed`] the second time, [`WebAuthorizationRefusal::CodeExpired`]
-    /// after [`WEB_CODE_LIFE`], [`WebAuthorizationRefusal::Ended`] when the fan never came back with a
+    /// after [`ONE_TIME_CODE_LIFE`], [`WebAuthorizationRefusal::Ended`] when the fan never came back with a
     /// code.
     pub fn exchange(
         mut self,
         at: Instant,
     ) -> Result<(Self, Secret<String>), WebAuthorizationRefusal> {
         match self.state {
-            WebAuthorizationState::Returned { at: since, .. } if at >= since + WEB_CODE_LIFE => {
+            WebAuthorizationState::Returned { at: since, .. }
+                if at >= since + ONE_TIME_CODE_LIFE =>
+            {
                 Err(WebAuthorizationRefusal::CodeExpired)
             }
             WebAuthorizationState::Returned { wechat_code, .. } => {

@@ -8,9 +8,12 @@ pub mod account;
 pub mod authorizer;
 pub mod component;
 mod field;
+pub mod jssdk;
 pub mod message;
+pub mod mini_program;
 pub mod oauth;
 pub mod quota;
+pub mod user;
 
 use std::time::Duration;
 

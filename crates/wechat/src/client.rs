@@ -10,9 +10,12 @@ mod authorizer;
 mod component;
 mod error;
 mod forward;
+mod jssdk;
 mod message;
+mod mini_program;
 mod oauth;
 mod quota;
+mod user;
 
 use std::{sync::Arc, time::Duration};
 

@@ -255,16 +255,17 @@ pub fn msg_signature(
     nonce: &str,
     encrypt: &str,
 ) -> String {
-    sorted_sha1([push_token.expose(), timestamp, nonce, encrypt])
+    sorted_sha1(&mut [push_token.expose(), timestamp, nonce, encrypt])
 }
 
 /// `signature`: the same without the ciphertext. It proves nothing about a body.
 #[must_use]
 pub fn plain_signature(push_token: &Secret<String>, timestamp: &str, nonce: &str) -> String {
-    sorted_sha1([push_token.expose(), timestamp, nonce])
+    sorted_sha1(&mut [push_token.expose(), timestamp, nonce])
 }
 
-fn sorted_sha1<const N: usize>(mut parts: [&str; N]) -> String {
+/// SHA-1 over the parts, sorted by byte value and joined without a separator, in lower case.
+pub(crate) fn sorted_sha1(parts: &mut [&str]) -> String {
     parts.sort_unstable();
     let mut hash = Sha1::new();
     for part in parts {

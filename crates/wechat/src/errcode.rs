@@ -13,20 +13,30 @@ impl Errcode {
     pub const SYSTEM_BUSY: Self = Self(-1);
     /// The token is invalid or not the newest; on token calls also a wrong secret.
     pub const INVALID_CREDENTIAL: Self = Self(40001);
+    /// The openid is none of this account's, or not the one that the web token is about.
+    pub const INVALID_OPENID: Self = Self(40003);
     /// The appid is wrong.
     pub const INVALID_APPID: Self = Self(40013);
     /// The access token is malformed or another account's.
     pub const INVALID_ACCESS_TOKEN: Self = Self(40014);
+    /// The code of a web authorization or of a login is unknown; of a login also used or expired.
+    pub const INVALID_CODE: Self = Self(40029);
     /// The refresh token is invalid.
     pub const INVALID_REFRESH_TOKEN: Self = Self(40030);
     /// The app secret is wrong.
     pub const INVALID_APPSECRET: Self = Self(40125);
+    /// The code of a web authorization was used already.
+    pub const WEB_CODE_USED: Self = Self(40163);
     /// Our address is not on the account's white list (ordinary tokens).
     pub const IP_NOT_ON_ACCOUNTS_WHITE_LIST: Self = Self(40164);
+    /// The fan is judged risky, and his login refused.
+    pub const RISKY_FAN: Self = Self(40226);
     /// The app secret is frozen.
     pub const APPSECRET_FROZEN: Self = Self(40243);
     /// No access token was sent: a fault of ours.
     pub const ACCESS_TOKEN_MISSING: Self = Self(41001);
+    /// No code of a web authorization was sent.
+    pub const WEB_CODE_MISSING: Self = Self(41008);
     /// The access token has expired.
     pub const ACCESS_TOKEN_EXPIRED: Self = Self(42001);
     /// A fan's web refresh token has expired.
@@ -196,13 +206,18 @@ mod tests {
             Errcode::OK,
             Errcode::SYSTEM_BUSY,
             Errcode::INVALID_CREDENTIAL,
+            Errcode::INVALID_OPENID,
             Errcode::INVALID_APPID,
             Errcode::INVALID_ACCESS_TOKEN,
+            Errcode::INVALID_CODE,
             Errcode::INVALID_REFRESH_TOKEN,
             Errcode::INVALID_APPSECRET,
+            Errcode::WEB_CODE_USED,
             Errcode::IP_NOT_ON_ACCOUNTS_WHITE_LIST,
+            Errcode::RISKY_FAN,
             Errcode::APPSECRET_FROZEN,
             Errcode::ACCESS_TOKEN_MISSING,
+            Errcode::WEB_CODE_MISSING,
             Errcode::ACCESS_TOKEN_EXPIRED,
             Errcode::WEB_REFRESH_TOKEN_EXPIRED,
             Errcode::WEB_CODE_EXPIRED,

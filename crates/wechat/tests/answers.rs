@@ -493,6 +493,7 @@ fn whatever_else_is_odd_the_web_tokens_are_read() {
         openid: None,
         scope: None,
         unionid: None,
+        is_snapshot_user: false,
     };
     let long = "o".repeat(129);
     for body in [

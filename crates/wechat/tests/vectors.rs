@@ -3,6 +3,7 @@
 use lingpai_wechat::{
     crypt::{Crypt, CryptError, EncodingAesKey, KeySlot, plain_signature},
     id::Appid,
+    jssdk::sign_card,
     push::{Addressee, Envelope, PushError, PushQuery, UrlCheckQuery},
     secret::Secret,
 };
@@ -156,6 +157,9 @@ fn plain_signatures_agree_and_pass_a_url_check() {
         let (timestamp, nonce) = (text(vector, "timestamp"), text(vector, "nonce"));
         let signature = text(vector, "signature");
         assert_eq!(plain_signature(&token, timestamp, nonce), signature);
+        // Cards are signed by the same recipe, with the ticket in the push token's place.
+        assert_eq!(sign_card(&token, &[timestamp, nonce]), signature);
+        assert_eq!(sign_card(&token, &[nonce, timestamp]), signature);
 
         let key = EncodingAesKey::parse(&"A".repeat(43)).expect("a key");
         let crypt = Crypt::new(token, Appid::parse("wx1").expect("an appid"), key, None);

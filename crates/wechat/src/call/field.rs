@@ -68,6 +68,11 @@ pub(super) fn lenient_text<'de, D: de::Deserializer<'de>>(
     Ok(serde_json::from_str(value.get()).ok())
 }
 
+/// Whether this can be an id, or what else is one plain word.
+pub(super) fn is_word(text: &str) -> bool {
+    (1..=MAX_WORD_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// An object of which each field is read on its own: an odd one takes no other with it, and where
 /// the object breaks off, what stood before that still counts. Of a repeated field the last value
 /// that can be read counts. Nothing is copied but what is asked for.
@@ -93,11 +98,8 @@ impl<'a> Fields<'a> {
     /// An id, or what else is one plain word. One that cannot be an id is none: cut, it would be
     /// another one.
     pub(super) fn word(self, name: &str) -> Option<String> {
-        let fits = |word: &String| {
-            (1..=MAX_WORD_BYTES).contains(&word.len())
-                && word.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        self.read(name, |value| serde_json::from_str(value.get()).ok().filter(fits))
+        let word = |value: &RawValue| serde_json::from_str(value.get()).ok();
+        self.read(name, |value| word(value).filter(|word: &String| is_word(word)))
     }
 
     pub(super) fn integer(self, name: &str) -> Option<i64> {

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a peer in a test needs no orderly shutdown")]
 
 mod calls;
+mod fans;
 mod forward;
 mod peer;
 mod queries;
