@@ -63,6 +63,11 @@ mod m20261120_58_create_quarantined_message;
 mod m20261120_59_create_publish_check;
 mod m20261120_60_add_component_publish_test;
 mod m20261120_61_add_push_quarantine_reason;
+mod m20261121_62_create_web_authorization;
+mod m20261121_63_create_mini_program_session;
+mod m20261121_64_index_web_token;
+mod m20261121_65_index_mini_program_session;
+mod m20261121_66_index_authorizer_appid;
 
 pub use self::schema::binary_collation;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -74,6 +79,7 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         let mut steps = tokens_and_tenants();
         steps.extend(events_and_replies());
+        steps.extend(fans());
         steps
     }
 }
@@ -148,6 +154,17 @@ fn events_and_replies() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(m20261120_59_create_publish_check::Migration),
         Box::new(m20261120_60_add_component_publish_test::Migration),
         Box::new(m20261120_61_add_push_quarantine_reason::Migration),
+    ]
+}
+
+/// What fans let accounts know of them.
+fn fans() -> Vec<Box<dyn MigrationTrait>> {
+    vec![
+        Box::new(m20261121_62_create_web_authorization::Migration),
+        Box::new(m20261121_63_create_mini_program_session::Migration),
+        Box::new(m20261121_64_index_web_token::Migration),
+        Box::new(m20261121_65_index_mini_program_session::Migration),
+        Box::new(m20261121_66_index_authorizer_appid::Migration),
     ]
 }
 

@@ -20,6 +20,7 @@ pub(crate) mod late_replies;
 pub(crate) mod leases;
 pub(crate) mod listener_replies;
 pub(crate) mod listeners;
+pub(crate) mod mini_program_sessions;
 pub(crate) mod operators;
 pub(crate) mod publish_checks;
 pub(crate) mod pushes;
@@ -31,10 +32,11 @@ pub(crate) mod tenants;
 pub(crate) mod tokens;
 pub(crate) mod usage_figures;
 pub(crate) mod verification_files;
+pub(crate) mod web_authorizations;
 pub(crate) mod web_tokens;
 
 /// Every table of ours.
-pub(crate) const TABLES: [&str; 32] = [
+pub(crate) const TABLES: [&str; 34] = [
     "account_secrets",
     "api_keys",
     "audit_entries",
@@ -55,6 +57,7 @@ pub(crate) const TABLES: [&str; 32] = [
     "leases",
     "listener_replies",
     "listeners",
+    "mini_program_sessions",
     "operators",
     "publish_checks",
     "pushes",
@@ -66,5 +69,6 @@ pub(crate) const TABLES: [&str; 32] = [
     "tokens",
     "usage_figures",
     "verification_files",
+    "web_authorizations",
     "web_tokens",
 ];

@@ -19,6 +19,7 @@ mod idempotency;
 pub(crate) mod late_replies;
 pub(crate) mod listener_replies;
 mod listeners;
+mod mini_program_sessions;
 mod operators;
 mod publish_checks;
 pub(crate) mod pushes;
@@ -30,6 +31,7 @@ mod tenants;
 pub(crate) mod tickets;
 pub(crate) mod tokens;
 mod usage;
+mod web_authorizations;
 mod web_tokens;
 
 use std::{
@@ -51,6 +53,7 @@ pub use self::{
     endpoints::EndpointLease,
     events::{ErasureScope, EventHead, EventMark, EventQuery},
     idempotency::{IdempotencyEntry, IdempotencyState},
+    mini_program_sessions::SessionMark,
     tokens::{LeasedToken, TokenLease},
     usage::UsageFilter,
 };
@@ -121,8 +124,12 @@ repositories! {
     authorizers: AuthorizerRepo;
     /// The secrets of accounts that are connected by their own.
     account_secrets: AccountSecretRepo;
+    /// Attempts of fans, from a tenant's page by way of WeChat's and back.
+    web_authorizations: WebAuthorizationRepo;
     /// Whose web OAuth tokens there are.
     web_tokens: WebTokenRepo;
+    /// The last login of each fan in each mini program.
+    mini_program_sessions: MiniProgramSessionRepo;
     /// The history of every refresh token ever received.
     refresh_tokens: RefreshTokenRepo;
     /// Where tenants' administrators and fans may be sent.

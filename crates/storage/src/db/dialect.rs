@@ -2,8 +2,8 @@
 
 use lingpai_model::Instant;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, Statement, sea_query::Expr,
-    sqlx,
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, QuerySelect as _,
+    QueryTrait as _, RuntimeErr, Select, Statement, sea_query::Expr, sqlx,
 };
 
 use super::handle::instant;
@@ -35,6 +35,20 @@ pub(super) fn inserted(conn: &impl ConnectionTrait, column: &'static str) -> Exp
     match conn.get_database_backend() {
         DbBackend::Sqlite | DbBackend::Postgres => Expr::cust(format!("excluded.{column}")),
         _ => Expr::cust(format!("VALUES({column})")),
+    }
+}
+
+/// `rows` with a lock that others may hold at the same time. SQLite has one writer anyway; MariaDB does
+/// not know `FOR SHARE`, MySQL knows the older words as well.
+pub(super) fn sharing<E: EntityTrait>(conn: &impl ConnectionTrait, rows: Select<E>) -> Statement {
+    let backend = conn.get_database_backend();
+    match backend {
+        DbBackend::Sqlite | DbBackend::Postgres => rows.lock_shared().build(backend),
+        _ => {
+            let mut statement = rows.build(backend);
+            statement.sql.push_str(" LOCK IN SHARE MODE");
+            statement
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use lingpai_model::Instant;
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, DatabaseConnection, DatabaseExecutor,
-    DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait as _, sea_query::Expr,
+    DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Select, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait as _, sea_query::Expr,
 };
 
 use super::{dialect, tx::Notes};
@@ -81,6 +81,11 @@ impl<'a> Handle<'a> {
     /// What an insert was to write into `column` of a row that is there already.
     pub(crate) fn inserted(&self, column: &'static str) -> Expr {
         dialect::inserted(&self.conn, column)
+    }
+
+    /// `rows` with a lock that others may hold at the same time: nobody changes them meanwhile.
+    pub(crate) fn sharing<E: EntityTrait>(&self, rows: Select<E>) -> Statement {
+        dialect::sharing(&self.conn, rows)
     }
 
     /// Judges the failure of `what`. A transaction in which anything failed is not committed.

@@ -129,6 +129,25 @@ impl<A> AuthorizerRepo<'_, A> {
         self.all("read authorizers", rows).await
     }
 
+    /// Every connection of the appid that has an owner, in no order; with `component`, only that to
+    /// this component.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Inconsistent`].
+    pub async fn system_list_connected(
+        &self,
+        appid: &Appid,
+        component: Option<&Appid>,
+    ) -> Result<Vec<Authorizer>> {
+        let mut rows = Entity::find()
+            .filter(Column::Appid.eq(appid.as_str()))
+            .filter(Column::TenantId.is_not_null());
+        if let Some(component) = component {
+            rows = rows.filter(Column::ComponentAppid.eq(component.as_str()));
+        }
+        self.all("read the connections of an account", rows).await
+    }
+
     /// Those of the component's authorizers that have one of these appids, in no order.
     ///
     /// # Errors
@@ -218,6 +237,18 @@ impl AuthorizerRepo<'_, Write> {
     pub async fn system_lock_by_id(&self, id: &AuthorizerId) -> Result<Option<Authorizer>> {
         let row = Entity::find_by_id(id.as_str()).lock_exclusive().one(&self.at.conn).await;
         let row = row.map_err(self.at.failed("lock an authorizer"))?;
+        row.as_ref().map(record).transpose()
+    }
+
+    /// The authorizer with this id, whoever owns it, which nobody changes until this transaction ends,
+    /// while others may hold it so as well. Do not change it in the same transaction: two who do wait
+    /// for each other.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Inconsistent`].
+    pub async fn system_share_by_id(&self, id: &AuthorizerId) -> Result<Option<Authorizer>> {
+        let row = Entity::find().from_raw_sql(self.at.sharing(Entity::find_by_id(id.as_str())));
+        let row = row.one(&self.at.conn).await.map_err(self.at.failed("share an authorizer"))?;
         row.as_ref().map(record).transpose()
     }
 

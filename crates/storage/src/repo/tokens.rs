@@ -81,14 +81,14 @@ impl<A> TokenRepo<'_, A> {
         rows.iter().map(|row| record(&self.at, row)).collect()
     }
 
-    /// How many tokens of any kind were to be looked at before `before` and were not.
+    /// How many tokens of those that workers look at were to be looked at before `before` and were not.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn count_overdue(&self, before: Instant) -> Result<u64> {
         let overdue = Column::DueAt.lt(before.timestamp_millis());
         // The index begins with the kind.
-        let kinds = Column::Kind.is_in(TokenKind::ALL.map(TokenKind::as_str));
+        let kinds = Column::Kind.is_in(TokenKind::AHEAD.map(TokenKind::as_str));
         let rows = Entity::find().filter(kinds).filter(overdue);
         rows.count(&self.at.conn).await.map_err(self.at.failed("count overdue tokens"))
     }

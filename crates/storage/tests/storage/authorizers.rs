@@ -1,9 +1,16 @@
 //! Authorizers: a newer grant is never overwritten by an older one.
 
-use lingpai_model::authorizer::{AuthorizerState, Profile, ProfileKind};
-use lingpai_storage::{Error, testing::on_each_database};
+use lingpai_model::{
+    authorizer::{AuthorizerState, Profile, ProfileKind},
+    id::AuthorizerId,
+};
+use lingpai_storage::{
+    Error,
+    testing::{Backend, TestDb, on_each_database},
+};
+use sea_orm::ConnectionTrait as _;
 
-use crate::world::{World, app, at, scope};
+use crate::world::{World, app, at, raw, scope};
 
 #[tokio::test]
 async fn an_authorizer_reads_back_as_it_was_written() {
@@ -138,6 +145,61 @@ async fn an_authorizer_that_is_locked_is_changed_by_one_transaction_at_a_time() 
         futures_util::future::join_all(changes).await;
         let last = db.authorizers().system_find(&component.id, &app("wxA")).await.unwrap();
         assert_eq!(last.expect("it is stored").generation, first.generation + 8);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn several_hold_an_authorizer_at_once_and_nobody_changes_it_meanwhile() {
+    for backend in Backend::available() {
+        let test = TestDb::open(&backend).await;
+        let (world, db) = (World::new(), &test.db);
+        let component = world.stored_component(db, "wxC").await;
+        let kept = world.stored_authorizer(db, &component, None, "wxA").await;
+        let unknown = AuthorizerId::new(at(1), &lingpai_model::clock::Entropy::seeded(9));
+        let tx = db.begin().await.unwrap();
+        assert_eq!(tx.authorizers().system_share_by_id(&unknown).await.unwrap(), None);
+        let held = tx.authorizers().system_share_by_id(&kept.id).await.unwrap();
+        assert_eq!(held.as_ref(), Some(&kept), "{}", backend.name());
+        // SQLite has one writer anyway.
+        if !matches!(backend, Backend::Sqlite) {
+            let other = db.begin().await.unwrap();
+            let shared = other.authorizers().system_share_by_id(&kept.id).await.unwrap();
+            assert_eq!(shared.as_ref(), Some(&kept), "{}", backend.name());
+            drop(other);
+            let raw = raw(&test.config.url).await;
+            let change =
+                format!("SELECT id FROM authorizers WHERE id = '{}' FOR UPDATE NOWAIT", kept.id);
+            assert!(raw.execute_unprepared(&change).await.is_err(), "{}", backend.name());
+            tx.commit().await.unwrap();
+            raw.execute_unprepared(&change).await.unwrap();
+            raw.close().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_connections_of_an_account_are_those_that_have_an_owner() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let [c, d] =
+            [world.stored_component(&db, "wxC").await, world.stored_component(&db, "wxD").await];
+        let tenant = world.stored_tenant(&db).await;
+        let by_c = world.stored_authorizer(&db, &c, Some(&tenant), "wxA").await;
+        let by_secret = world.stored_account(&db, &tenant, "wxA").await;
+        world.stored_authorizer(&db, &d, None, "wxA").await;
+        world.stored_authorizer(&db, &c, Some(&tenant), "wxB").await;
+        let connected = async |component: Option<&str>| {
+            let (authorizers, component) = (db.authorizers(), component.map(app));
+            let mut found =
+                authorizers.system_list_connected(&app("wxA"), component.as_ref()).await.unwrap();
+            found.sort_by(|one, other| one.id.cmp(&other.id));
+            found
+        };
+        assert_eq!(connected(None).await, [by_c.clone(), by_secret]);
+        assert_eq!(connected(Some("wxC")).await, [by_c]);
+        assert!(connected(Some("wxD")).await.is_empty(), "nobody's");
+        assert!(connected(Some("wxZ")).await.is_empty());
     })
     .await;
 }

@@ -3,6 +3,7 @@
 use lingpai_model::{
     Appid, Secret,
     authorizer::{Authorizer, AuthorizerState, Profile, ProfileKind},
+    id::AuthorizerId,
     page::PageRequest,
     tenant::Tenant,
     token::{KeptToken, TokenKey},
@@ -206,12 +207,15 @@ async fn an_accounts_secret_is_erased_and_may_be_entered_anew() {
 }
 
 #[tokio::test]
-async fn overdue_tokens_of_all_kinds_are_counted() {
+async fn overdue_tokens_that_workers_look_at_are_counted() {
     on_each_database(|db| async move {
         let world = World::new();
         let component = TokenKey::Component(world.component("wxC").id);
+        let owner = AuthorizerId::parse(world.token_key().owner_id()).unwrap();
+        let ticket = TokenKey::JsapiTicket(owner);
         for (key, due_at) in [
             (component, Some(at(1))),
+            (ticket, Some(at(1))),
             (world.token_key(), Some(at(2))),
             (world.token_key(), Some(at(3))),
             (world.token_key(), None),

@@ -24,12 +24,16 @@ use lingpai_model::{
     event::{Event, EventContent, EventFilter, EventKind, EventPattern, EventType},
     id::{
         ApiKeyId, AuthorizationId, AuthorizerId, ComponentId, DeliveryId, EndpointId, EventId,
-        OperatorId, PushId, TenantId, WebTokenId,
+        MiniProgramSessionId, OperatorId, PushId, TenantId, WebAuthorizationId, WebTokenId,
     },
+    mini_program_session::MiniProgramSession,
     operator::Operator,
     push::{Disposition, NewMessage, NewPush},
     tenant::{Tenant, TenantLimits},
     token::{AccessToken, KeptToken, TokenKey},
+    web_authorization::{
+        WEB_AUTHORIZATION_LIFE, WebAuthorization, WebAuthorizationState, WebScope,
+    },
     web_token::{WebGrant, WebTokenOwner},
 };
 use lingpai_storage::{Db, Error};
@@ -164,6 +168,41 @@ impl World {
             },
             unionid: None,
             refresh_until: at(30 * 86_400),
+        }
+    }
+
+    /// The attempt of a fan who is at WeChat's page.
+    pub(crate) fn web_authorization(
+        &self,
+        tenant: &Tenant,
+        authorizer: &Authorizer,
+    ) -> WebAuthorization {
+        let id = WebAuthorizationId::new(self.now(), &self.0);
+        WebAuthorization {
+            tenant_id: tenant.id.clone(),
+            authorizer_id: authorizer.id.clone(),
+            redirect_uri: "https://Shop.example/back?页=1&b=%2F ".to_owned(),
+            scope: WebScope::Both,
+            tenant_state: Some("Order 7 🍜 ".to_owned()),
+            state_digest: Digest::of(&[b"state", id.as_str().as_bytes()]),
+            browser_digest: Digest::of(&[b"browser", id.as_str().as_bytes()]),
+            state: WebAuthorizationState::Away,
+            created_at: at(0),
+            expires_at: at(0) + WEB_AUTHORIZATION_LIFE,
+            id,
+        }
+    }
+
+    /// The session of a fan who logs in for the first time.
+    pub(crate) fn session(&self, authorizer: &Authorizer, openid: &str) -> MiniProgramSession {
+        MiniProgramSession {
+            id: MiniProgramSessionId::new(self.now(), &self.0),
+            authorizer_id: authorizer.id.clone(),
+            openid: openid.to_owned(),
+            unionid: None,
+            session_key: Secret::new(format!("canary session key of {openid}")),
+            created_at: at(1),
+            updated_at: at(1),
         }
     }
 
