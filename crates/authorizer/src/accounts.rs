@@ -15,7 +15,7 @@ use lingpai_model::{
 use lingpai_storage::Tx;
 use lingpai_wechat::{client::Client, crypt::EncodingAesKey};
 
-use crate::{Error, Result, stream::emit, tokens::ordinary};
+use crate::{Error, Result, jssdk::erase_tickets, stream::emit, tokens::ordinary};
 
 /// Connects accounts by their own secret.
 #[derive(Debug, Clone)]
@@ -177,6 +177,7 @@ impl Accounts {
         authorizer.updated_at = secret.created_at;
         tx.authorizers().system_update(&authorizer).await?;
         tx.account_secrets().system_update(secret).await?;
+        erase_tickets(tx, &authorizer.id).await?;
         Ok(authorizer)
     }
 }

@@ -19,7 +19,10 @@ use lingpai_model::{
 };
 use lingpai_storage::{Db, SystemAuthorizerFilter, Tx};
 
-use crate::{Error, Result, stream::emit};
+use crate::{
+    Error, Result, jssdk::erase_tickets, mini_programs::erase_sessions_of, stream::emit,
+    web_tokens::erase_grants_of,
+};
 
 /// Says who owns an account.
 #[derive(Debug, Clone)]
@@ -149,7 +152,8 @@ impl Claims {
         Ok(released)
     }
 
-    /// Of a grant to a component nothing is erased; a secret that was entered is.
+    /// Of a grant to a component nothing is erased; a secret that was entered is, and so is what fans
+    /// left with the account: the next owner has no right to it.
     async fn release_one(
         &self,
         tx: &Tx,
@@ -169,6 +173,9 @@ impl Claims {
                 tx.tokens().erase(&authorizer.token_key()).await?;
             }
         }
+        erase_tickets(tx, &authorizer.id).await?;
+        erase_grants_of(tx, &authorizer.id).await?;
+        erase_sessions_of(tx, &authorizer.id).await?;
         tx.authorizers().system_update(&authorizer).await?;
         self.append(tx, act, (Action::AuthorizerReleased, &authorizer)).await?;
         tracing::info!(authorizer.appid = %authorizer.appid, "{} is released", authorizer.appid);
@@ -184,6 +191,20 @@ impl Claims {
         let (subject, at) = (authorizer.appid.as_str(), (authorizer.updated_at, &self.entropy));
         Ok(tx.audit().append(&AuditEntry::of(act, action, subject, at)).await?)
     }
+}
+
+/// Makes sure that the account is in the hands in which it was read, and stays so until the transaction
+/// ends: what is kept for its owner would be the next one's.
+///
+/// # Errors
+/// [`Error::AuthorizerNotFound`] when it was released since.
+pub(crate) async fn refuse_given_up(tx: &Tx, account: &Authorizer) -> Result<()> {
+    let stored = tx.authorizers().system_share_by_id(&account.id).await?;
+    let is_same = |stored: &Authorizer| {
+        (&stored.tenant_id, stored.released_at) == (&account.tenant_id, account.released_at)
+    };
+    let absent = || Error::AuthorizerNotFound { appid: account.appid.clone() };
+    stored.filter(is_same).map(drop).ok_or_else(absent)
 }
 
 async fn locked(tx: &Tx, id: &AuthorizerId) -> Result<Authorizer> {

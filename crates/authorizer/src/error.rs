@@ -11,11 +11,25 @@ use lingpai_model::{
 };
 use lingpai_storage::Db;
 use lingpai_wechat::{
-    call::Call, client::ClientError, crypt::CryptError, errcode::Errcode, jssdk::PageUrlError,
+    call::{Call, oauth},
+    client::ClientError,
+    crypt::CryptError,
+    errcode::Errcode,
+    jssdk::PageUrlError,
     mini_program::MiniProgramError,
 };
 
 use crate::PathRefusal;
+
+/// The interfaces of web OAuth (网页授权).
+const WEB_OAUTH_CALLS: [Call; 6] = [
+    oauth::EXCHANGE_WEB_CODE,
+    oauth::EXCHANGE_WEB_CODE_ON_BEHALF,
+    oauth::REFRESH_WEB_TOKEN,
+    oauth::REFRESH_WEB_TOKEN_ON_BEHALF,
+    oauth::GET_FAN_PROFILE,
+    oauth::CHECK_WEB_TOKEN,
+];
 
 /// What can go wrong with authorizations, authorizers and calls on their behalf.
 #[derive(Debug, thiserror::Error)]
@@ -148,6 +162,9 @@ pub enum Error {
         "no account with this appid is connected here whose tenant registered this redirect URI"
     )]
     WebLinkUnknown,
+    /// More fans of one account set out than are sent.
+    #[error("too many fans of this account set out at once; they may try again in a moment")]
+    TooManyFans,
     /// A fan came back whom nobody sent out, or too long ago.
     #[error("no web authorization has this state")]
     WebAuthorizationUnknown,
@@ -158,9 +175,9 @@ pub enum Error {
     #[error(
         "the code is unknown here: each is good once, for a minute, for the tenant it was made for"
     )]
-    WebCodeUnknown,
+    OneTimeCodeUnknown,
     /// The address of a page cannot be signed.
-    #[error("the page's address cannot be signed: {0}")]
+    #[error("the page's address cannot be signed")]
     BadPageUrl(#[from] PageUrlError),
     /// Nobody with this openid has logged in to the mini program.
     #[error("no fan with this openid has logged in to {appid} through lingpai")]
@@ -169,8 +186,11 @@ pub enum Error {
         appid: Appid,
     },
     /// What the mini program sent cannot be read with the fan's session key.
-    #[error("the data cannot be read: {0}")]
+    #[error("the data cannot be read")]
     MiniProgramData(#[from] MiniProgramError),
+    /// WeChat is being asked about as many fans as may be at once, and nobody has got an answer in time.
+    #[error("WeChat is being asked about too many fans at once; try again in a moment")]
+    Busy,
     /// WeChat answered a refresh without a token that could be one.
     #[error("WeChat's answer held no usable access token for {appid}")]
     NoAccessToken {
@@ -244,12 +264,14 @@ impl Error {
             | Self::WebLinkUnknown
             | Self::WebAuthorizationUnknown
             | Self::WebAuthorizationRefused(_)
-            | Self::WebCodeUnknown
+            | Self::OneTimeCodeUnknown
             | Self::BadPageUrl(_)
             | Self::MiniProgramSessionNotFound { .. }
             | Self::MiniProgramData(_)
             | Self::PathRefused(_) => false,
             Self::RenewedJustNow { .. }
+            | Self::TooManyFans
+            | Self::Busy
             | Self::NoAccessToken { .. }
             | Self::NoOtherToken { .. } => true,
             Self::RefreshTokensRefused { refusal, .. } => refusal.is_transient(),
@@ -306,6 +328,18 @@ impl Error {
         self.errcode().map(|errcode| errcode.0)
     }
 
+    /// The number with which WeChat refused one of its interfaces of web OAuth itself, and not a call
+    /// that was made on the way there, such as for the component's token.
+    #[must_use]
+    pub fn web_oauth_errcode(&self) -> Option<i64> {
+        match self.wechat() {
+            Some(ClientError::Rejected { call, errcode, .. }) => {
+                WEB_OAUTH_CALLS.iter().any(|fans| fans.name == *call).then_some(errcode.0)
+            }
+            Some(_) | None => None,
+        }
+    }
+
     /// What WeChat itself said, if that is what failed.
     pub(crate) fn wechat(&self) -> Option<&ClientError> {
         match self {
@@ -334,16 +368,48 @@ impl Error {
             | Self::FanUnknown
             | Self::FanGrantEnded
             | Self::WebLinkUnknown
+            | Self::TooManyFans
             | Self::WebAuthorizationUnknown
             | Self::WebAuthorizationRefused(_)
-            | Self::WebCodeUnknown
+            | Self::OneTimeCodeUnknown
             | Self::BadPageUrl(_)
             | Self::MiniProgramSessionNotFound { .. }
             | Self::MiniProgramData(_)
+            | Self::Busy
             | Self::NoOtherToken { .. }
             | Self::NoAccessToken { .. }
             | Self::PathRefused(_)
             | Self::Storage(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lingpai_wechat::call::{authorizer, component};
+
+    use super::*;
+
+    fn rejected(call: Call) -> ClientError {
+        let (errcode, errmsg) = (Errcode::INVALID_CREDENTIAL, "invalid credential".to_owned());
+        ClientError::Rejected { call: call.name, errcode, errmsg }
+    }
+
+    #[test]
+    fn a_refusal_is_of_web_oauth_only_if_one_of_its_interfaces_refused() {
+        for call in WEB_OAUTH_CALLS {
+            assert_eq!(Error::from(rejected(call)).web_oauth_errcode(), Some(40001), "{call:?}");
+            let on_behalf = component_token::Error::from(rejected(call));
+            let shared = Error::Shared(Arc::new(on_behalf.into()));
+            assert_eq!(shared.web_oauth_errcode(), Some(40001), "{call:?}");
+        }
+        // A component's secret that is wrong must not seem to be the tenant's.
+        for call in [component::COMPONENT_TOKEN, authorizer::AUTHORIZER_TOKEN] {
+            let error = Error::from(component_token::Error::from(rejected(call)));
+            assert_eq!(error.web_oauth_errcode(), None, "{call:?}");
+        }
+        assert_eq!(Error::FanUnknown.web_oauth_errcode(), None);
+        let silent = ClientError::Timeout { call: WEB_OAUTH_CALLS[0].name };
+        assert_eq!(Error::from(silent).web_oauth_errcode(), None);
     }
 }

@@ -18,6 +18,7 @@ use lingpai_model::{
     usage::{Granularity, UsageFigure, UsageKey},
 };
 use lingpai_storage::{Db, UsageFilter};
+use lingpai_wechat::call::Call;
 
 use self::book::{Book, Warning, in_order};
 use crate::{JudgedPath, Result, stream::warn_of_quota};
@@ -69,6 +70,41 @@ impl Ledger {
         book.count(owner, &authorizer.appid, (path, errcode));
         if book::is_warning(errcode) {
             book.warn(authorizer, (path, errcode));
+        }
+    }
+
+    /// Counts one of our own calls that was made for a caller, as [`Ledger::count`] counts the
+    /// caller's.
+    pub(crate) fn count_call(
+        &self,
+        caller: &Caller,
+        authorizer: &Arc<Authorizer>,
+        call: Call,
+        errcode: i64,
+    ) {
+        let owner = (caller.scope.tenant_id(), &caller.key_id);
+        let mut book = self.book();
+        book.count(owner, &authorizer.appid, (call.path, errcode));
+        if book::is_warning(errcode) {
+            book.warn(authorizer, (call.path, errcode));
+        }
+    }
+
+    /// Counts what came of one of our own calls for a caller, if it was made at all.
+    pub(crate) fn count_outcome<T>(
+        &self,
+        caller: &Caller,
+        authorizer: &Arc<Authorizer>,
+        call: Call,
+        outcome: &Result<T>,
+    ) {
+        let counted = match outcome {
+            Ok(_) => Some(0),
+            Err(error) if error.is_refusal_of(call) => error.upstream_errcode(),
+            Err(error) => error.leaves_effect_open().then_some(UNANSWERED),
+        };
+        if let Some(errcode) = counted {
+            self.count_call(caller, authorizer, call, errcode);
         }
     }
 

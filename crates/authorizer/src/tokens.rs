@@ -9,7 +9,7 @@ use lingpai_component_token::{
     Reaction, Source, Wanted, patiently,
 };
 use lingpai_model::{
-    Secret,
+    Instant, Secret,
     authorizer::{Authorizer, AuthorizerState, Connection},
     clock::SharedClock,
     event::EventKind,
@@ -115,9 +115,25 @@ impl AuthorizerTokens {
     where
         F: Future<Output = Result<T, ClientError>>,
     {
+        self.call_under(None, authorizer, call).await
+    }
+
+    /// As [`AuthorizerTokens::call`], for a call that is part of a refresh under a lease.
+    ///
+    /// # Errors
+    /// As [`AuthorizerTokens::call`]; [`Error::Component`] when the lease was lost.
+    pub(crate) async fn call_under<T, F>(
+        &self,
+        hold: Option<&Hold<'_>>,
+        authorizer: &Authorizer,
+        call: impl Fn(Secret<String>) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
         let (mut token, mut is_last) = (self.get(authorizer).await?.value, false);
         loop {
-            match patiently(None, || call(token.clone())).await {
+            match patiently(hold, || call(token.clone())).await {
                 Err(error) if !is_last && error.errcode().is_some_and(Errcode::is_stale_token) => {
                     let landed = self.after_rejection(authorizer, &token).await?;
                     (token, is_last) = (landed.token.value, landed.is_new);
@@ -125,6 +141,33 @@ impl AuthorizerTokens {
                 answer => return Ok(answer?),
             }
         }
+    }
+
+    /// What follows when something failed that is got with the account's token.
+    pub(crate) fn reaction(&self, error: &Error) -> Reaction {
+        self.keeper.source().reaction(error)
+    }
+
+    /// What of such a failure those may be told who only see what is got with the token.
+    pub(crate) fn told(&self, error: &Error) -> String {
+        match error {
+            Error::Shared(error) => self.told(error),
+            error => self.keeper.source().told(error),
+        }
+    }
+
+    /// Whether the account has got a token since `at`.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the database failed.
+    pub(crate) async fn has_refreshed_since(
+        &self,
+        authorizer: &Authorizer,
+        at: Instant,
+    ) -> Result<bool> {
+        let db = &self.keeper.source().base.db;
+        let kept = db.cached_token(&authorizer.token_key()).await?;
+        Ok(kept.is_some_and(|kept| kept.token.as_ref().is_some_and(|one| one.obtained_at > at)))
     }
 
     /// The whole seconds that are left of a token.
@@ -173,7 +216,7 @@ impl AuthorizerTokens {
     }
 }
 
-fn refuse_revoked(authorizer: &Authorizer) -> Result<()> {
+pub(crate) fn refuse_revoked(authorizer: &Authorizer) -> Result<()> {
     match authorizer.state {
         AuthorizerState::Revoked { .. } => Err(Error::Revoked { appid: authorizer.appid.clone() }),
         AuthorizerState::Active | AuthorizerState::NeedsReauthorization { .. } => Ok(()),

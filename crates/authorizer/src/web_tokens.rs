@@ -1,35 +1,46 @@
 //! Web OAuth tokens (网页授权): kept per authorizer, fan and scope, and refreshed only when somebody
 //! asks for one, as long as WeChat takes the refresh token.
+//!
+//! A grant names no tenant: it is its account's owner's. What a fan granted before the account was
+//! last released is nobody's, whoever owns the account next, until a sweep has erased it.
 
-use chrono::Duration;
-use lingpai_component_token::{
-    ComponentTokens, Hold, Keeper, KeeperBase, Obtained, PROBE_PAUSE, Reaction, Source, Wanted,
-    patiently,
-};
+mod erase;
+mod source;
+
+use std::sync::Arc;
+
+use lingpai_component_token::{ComponentTokens, Keeper, KeeperBase, patiently};
 use lingpai_model::{
     Appid, Instant, Secret,
     authorizer::Authorizer,
-    caller::TenantScope,
-    id::{AuthorizerId, WebTokenId},
-    token::{AccessToken, KeptToken, TokenKey, TokenKind},
+    caller::{Caller, TenantScope},
+    id::WebTokenId,
+    token::{AccessToken, KeptToken, TokenKey},
     web_token::{WebGrant, WebTokenOwner},
 };
-use lingpai_storage::Tx;
-use lingpai_wechat::{call::oauth::WEB_REFRESH_TOKEN_LIFETIME, client::Client, errcode::Errcode};
+use lingpai_wechat::{
+    call::{
+        Call,
+        oauth::{CHECK_WEB_TOKEN, GET_FAN_PROFILE, WEB_REFRESH_TOKEN_LIFETIME},
+        user::{FanProfile, Lang},
+    },
+    client::{Client, ClientError},
+    errcode::Errcode,
+};
 
-use crate::{Error, Result, error::cached};
+use self::erase::erase_grants;
+pub(crate) use self::erase::{CLOCK_TOLERANCE, erase_grants_of};
+use self::source::{WebSource, is_ended, rests_for_good};
+use crate::{
+    Error, Ledger, Result, claims::refuse_given_up, errands::persistently, error::cached,
+    tokens::refuse_revoked,
+};
 
-/// How much later than a withdrawal a grant may seem to be and still be meant by it: the one carries
-/// WeChat's time, the other ours.
-const CLOCK_TOLERANCE: Duration = Duration::minutes(10);
-
-/// How many grants are erased in one transaction: those who write wait meanwhile.
-const ERASED_AT_ONCE: u64 = 500;
-
-/// Keeps the web OAuth tokens of fans.
+/// Keeps the web OAuth tokens of fans, and calls WeChat with them.
 #[derive(Debug, Clone)]
 pub struct WebTokens {
     keeper: Keeper<WebSource>,
+    ledger: Ledger,
 }
 
 /// What WeChat gave for a fan's code.
@@ -45,65 +56,202 @@ pub struct NewWebToken {
     pub refresh_token: Secret<String>,
 }
 
+/// A fan's grant, and the account that it was made to.
+#[derive(Debug, Clone)]
+pub struct KnownFan {
+    /// The account.
+    pub authorizer: Authorizer,
+    /// The grant.
+    pub grant: WebGrant,
+}
+
 impl WebTokens {
-    /// A service that calls `wechat`.
+    /// A service that calls `wechat`; calls that are made for callers are counted in `ledger`.
     #[must_use]
-    pub fn new(base: KeeperBase, wechat: Client, component_tokens: ComponentTokens) -> Self {
+    pub fn new(
+        base: KeeperBase,
+        wechat: Client,
+        component_tokens: ComponentTokens,
+        ledger: Ledger,
+    ) -> Self {
         let source = WebSource { base: base.clone(), wechat, component_tokens };
-        Self { keeper: Keeper::new(source, base) }
+        Self { keeper: Keeper::new(source, base), ledger }
     }
 
-    /// Keeps what a fan granted, in the place of what the same fan granted before.
+    /// Keeps what a fan granted to the account, in the place of what the same fan granted before. What
+    /// he has granted since stays, and is returned. As long as the database is away, or another grant
+    /// of the fan is just being kept, it is tried again.
     ///
     /// # Errors
+    /// [`Error::AuthorizerNotFound`] when the account has changed hands since it was read;
     /// [`Error::Storage`] when the database failed.
-    pub async fn keep(&self, new: NewWebToken) -> Result<WebGrant> {
+    pub async fn keep(&self, account: &Authorizer, new: NewWebToken) -> Result<WebGrant> {
+        persistently("a fan's tokens", || self.keep_once(account, &new)).await
+    }
+
+    async fn keep_once(&self, account: &Authorizer, new: &NewWebToken) -> Result<WebGrant> {
         let WebSource { base, .. } = self.keeper.source();
         let obtained_at = new.token.obtained_at;
         let tx = base.db.begin().await?;
-        let known = tx.web_tokens().system_find(&new.owner).await?;
-        let id =
-            known.map_or_else(|| WebTokenId::new(obtained_at, &base.entropy), |known| known.id);
+        refuse_given_up(&tx, account).await?;
+        let mut known = tx.web_tokens().system_find(&new.owner).await?;
+        // The new owner learns neither the id nor the unionid that the old one knew.
+        if let Some(old) = known.take_if(|known| is_given_up(known, account)) {
+            erase_grants(&tx, &[old]).await?;
+        }
+        // A unionid that WeChat does not tell this time is not unlearnt.
+        let (id, unionid) = match known {
+            Some(known) => (known.id, new.unionid.clone().or(known.unionid)),
+            None => (WebTokenId::new(obtained_at, &base.entropy), new.unionid.clone()),
+        };
         let refresh_until = obtained_at + WEB_REFRESH_TOKEN_LIFETIME;
-        let grant = WebGrant { id, owner: new.owner, unionid: new.unionid, refresh_until };
-        tx.web_tokens().system_upsert(&grant, obtained_at).await?;
+        let grant = WebGrant { id, owner: new.owner.clone(), unionid, refresh_until };
+        // From here on whoever keeps another grant of the fan waits.
+        if !tx.web_tokens().system_upsert(&grant, obtained_at).await? {
+            let later = tx.web_tokens().system_find(&new.owner).await?;
+            return later.ok_or(Error::FanUnknown);
+        }
         let key = TokenKey::Web(grant.id.clone());
         let generation = tx.tokens().find(&key).await?.map_or(1, |kept| kept.generation + 1);
         let mut kept = KeptToken::unknown(key, generation);
-        kept.token = Some(new.token);
-        kept.refresh_token = Some(new.refresh_token);
+        kept.token = Some(new.token.clone());
+        kept.refresh_token = Some(new.refresh_token.clone());
         tx.tokens().replace(&kept).await?;
         tx.commit().await?;
         Ok(grant)
     }
 
-    /// The fan's token of this scope, refreshed if it has run out.
+    /// The fan behind one of the grants to the tenant's accounts.
     ///
     /// # Errors
-    /// [`Error::FanUnknown`] when the fan granted nothing of that scope, [`Error::FanGrantEnded`]
-    /// when WeChat takes the refresh token no more; otherwise what the refresh failed with.
-    pub async fn get(
-        &self,
-        authorizer: &Authorizer,
-        openid: &str,
-        scope: &str,
-    ) -> Result<AccessToken> {
-        let owner = WebTokenOwner {
-            authorizer_id: authorizer.id.clone(),
-            openid: openid.to_owned(),
-            scope: scope.to_owned(),
-        };
+    /// [`Error::FanUnknown`] when there is no such grant, or none to an account that is the tenant's
+    /// now: both look alike; [`Error::Revoked`] when the account has withdrawn its own grant.
+    pub async fn fan(&self, scope: &TenantScope, id: &WebTokenId) -> Result<KnownFan> {
         let db = &self.keeper.source().base.db;
-        let grant = db.web_tokens().system_find(&owner).await?.ok_or(Error::FanUnknown)?;
-        let fan = Fan { authorizer: authorizer.clone(), grant };
-        match self.keeper.get(&fan).await {
-            Err(error) => Err(self.explained(&fan, error).await?),
+        let grant = db.web_tokens().system_find_by_id(id).await?.ok_or(Error::FanUnknown)?;
+        let account = db.cached_authorizer_by_id(&grant.owner.authorizer_id).await?;
+        let authorizer = account
+            .filter(|one| is_owned(one, scope) && !is_given_up(&grant, one))
+            .map(Arc::unwrap_or_clone)
+            .ok_or(Error::FanUnknown)?;
+        refuse_revoked(&authorizer)?;
+        Ok(KnownFan { authorizer, grant })
+    }
+
+    /// The fan of the tenant's account with what he granted last that tells his profile.
+    ///
+    /// # Errors
+    /// [`Error::AuthorizerNotFound`] for an account that is not the tenant's; [`Error::Revoked`];
+    /// [`Error::FanUnknown`] when the fan has granted nothing of the kind.
+    pub async fn fan_of(
+        &self,
+        scope: &TenantScope,
+        appid: &Appid,
+        openid: &str,
+    ) -> Result<KnownFan> {
+        let db = &self.keeper.source().base.db;
+        let authorizer = Arc::unwrap_or_clone(cached(db, scope, appid).await?);
+        refuse_revoked(&authorizer)?;
+        let grants = db.web_tokens().system_list(&authorizer.id, openid).await?;
+        let grant = grants
+            .into_iter()
+            .filter(|grant| grant.owner.tells_profile() && !is_given_up(grant, &authorizer))
+            .max_by_key(|grant| grant.refresh_until)
+            .ok_or(Error::FanUnknown)?;
+        Ok(KnownFan { authorizer, grant })
+    }
+
+    /// Makes sure that there is a living token of the fan's: one that has run out is refreshed.
+    ///
+    /// # Errors
+    /// [`Error::FanUnknown`] for a fan of somebody else's account, or one that withdrew meanwhile;
+    /// [`Error::FanGrantEnded`] when WeChat takes the refresh token no more; otherwise what the
+    /// refresh failed with.
+    pub async fn make_sure(&self, caller: &Caller, fan: &KnownFan) -> Result<()> {
+        self.token_for(caller, fan).await.map(drop)
+    }
+
+    /// The fan's profile, as WeChat tells it by the fan's own token. The call is counted.
+    ///
+    /// # Errors
+    /// As [`WebTokens::make_sure`], and what the call failed with: 48001 where the fan granted no
+    /// more than his openid.
+    pub async fn profile(&self, caller: &Caller, fan: &KnownFan, lang: Lang) -> Result<FanProfile> {
+        let (wechat, openid) = (&self.keeper.source().wechat, fan.grant.owner.openid.as_str());
+        let ask = |token| async move { wechat.get_fan_profile(&token, openid, lang).await };
+        self.call((caller, fan), GET_FAN_PROFILE, ask).await
+    }
+
+    /// Asks WeChat whether the fan's token is good. The call is counted.
+    ///
+    /// # Errors
+    /// As [`WebTokens::make_sure`], and what the call failed with.
+    pub async fn check(&self, caller: &Caller, fan: &KnownFan) -> Result<()> {
+        let (wechat, openid) = (&self.keeper.source().wechat, fan.grant.owner.openid.as_str());
+        let ask = |token| async move { wechat.check_web_token(&token, openid).await };
+        self.call((caller, fan), CHECK_WEB_TOKEN, ask).await
+    }
+
+    /// Where calls are counted that are made with fans' codes and tokens.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Makes one call with the fan's token, and again with a newer one when WeChat says that the
+    /// first was stale. A busy WeChat is asked again. What came of it is counted once.
+    async fn call<T, F>(
+        &self,
+        (caller, fan): (&Caller, &KnownFan),
+        call: Call,
+        ask: impl Fn(Secret<String>) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let token = self.token_for(caller, fan).await?.value;
+        let outcome = self.ask_with(fan, token, ask).await;
+        let account = Arc::new(fan.authorizer.clone());
+        self.ledger.count_outcome(caller, &account, call, &outcome);
+        outcome
+    }
+
+    async fn ask_with<T, F>(
+        &self,
+        fan: &KnownFan,
+        mut token: Secret<String>,
+        ask: impl Fn(Secret<String>) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let mut is_last = false;
+        loop {
+            match patiently(None, || ask(token.clone())).await.map_err(Error::from) {
+                Err(error) if !is_last && error.errcode().is_some_and(Errcode::is_stale_token) => {
+                    let landed = match self.keeper.after_rejection(fan, token).await {
+                        Err(error) => return Err(self.explained(fan, error).await?),
+                        Ok(landed) => landed,
+                    };
+                    (token, is_last) = (landed.token.value, landed.is_new);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// The fan's token, for the owner of the account only.
+    async fn token_for(&self, caller: &Caller, fan: &KnownFan) -> Result<AccessToken> {
+        if !is_owned(&fan.authorizer, &caller.scope) {
+            return Err(Error::FanUnknown);
+        }
+        match self.keeper.get(fan).await {
+            Err(error) => Err(self.explained(fan, error).await?),
             token => token,
         }
     }
 
     /// Why there is no token, in the words that the caller can act on.
-    async fn explained(&self, fan: &Fan, error: Error) -> Result<Error> {
+    async fn explained(&self, fan: &KnownFan, error: Error) -> Result<Error> {
         let WebSource { base, .. } = self.keeper.source();
         let key = TokenKey::Web(fan.grant.id.clone());
         let grant = base.db.web_tokens().system_find(&fan.grant.owner).await?;
@@ -121,192 +269,20 @@ impl WebTokens {
         let has_ended = kept.is_some_and(|kept| rests_for_good(&kept));
         Ok(if error.is_resting() && has_ended { Error::FanGrantEnded } else { error })
     }
-
-    /// Erases what the fan had granted to the authorizer when he withdrew it; what he has granted
-    /// since stays.
-    ///
-    /// # Errors
-    /// [`Error::Storage`] when the database failed.
-    pub async fn erase(
-        &self,
-        authorizer: &AuthorizerId,
-        openid: &str,
-        withdrawn_at: Instant,
-    ) -> Result<()> {
-        let tx = self.keeper.source().base.db.begin().await?;
-        let mut grants = tx.web_tokens().system_list(authorizer, openid).await?;
-        grants.retain(|grant| {
-            let granted_at = grant.refresh_until - WEB_REFRESH_TOKEN_LIFETIME;
-            granted_at <= withdrawn_at + CLOCK_TOLERANCE
-        });
-        erase_grants(&tx, &grants).await?;
-        Ok(tx.commit().await?)
-    }
-
-    /// Erases all that one fan granted to the tenant's account, because the tenant wants nothing of him
-    /// kept; returns how many grants there were.
-    ///
-    /// # Errors
-    /// [`Error::AuthorizerNotFound`] for an account that is not the tenant's; [`Error::Storage`].
-    pub async fn erase_fan(&self, scope: &TenantScope, appid: &Appid, openid: &str) -> Result<u64> {
-        let db = &self.keeper.source().base.db;
-        let authorizer = cached(db, scope, appid).await?;
-        let tx = db.begin().await?;
-        let grants = tx.web_tokens().system_list(&authorizer.id, openid).await?;
-        erase_grants(&tx, &grants).await?;
-        tx.commit().await?;
-        Ok(count(&grants))
-    }
-
-    /// Erases all that any fan granted to the tenant's account; returns how many grants there were.
-    ///
-    /// # Errors
-    /// As [`WebTokens::erase_fan`].
-    pub async fn erase_authorizer(&self, scope: &TenantScope, appid: &Appid) -> Result<u64> {
-        let db = &self.keeper.source().base.db;
-        let authorizer = cached(db, scope, appid).await?;
-        let mut erased = 0;
-        loop {
-            let tx = db.begin().await?;
-            let grants = tx.web_tokens().system_list_some(&authorizer.id, ERASED_AT_ONCE).await?;
-            erase_grants(&tx, &grants).await?;
-            tx.commit().await?;
-            erased += count(&grants);
-            if count(&grants) < ERASED_AT_ONCE {
-                return Ok(erased);
-            }
-        }
-    }
 }
 
-async fn erase_grants(tx: &Tx, grants: &[WebGrant]) -> Result<()> {
-    for grant in grants {
-        tx.tokens().erase(&TokenKey::Web(grant.id.clone())).await?;
-        tx.web_tokens().system_erase(&grant.id).await?;
-    }
-    Ok(())
+fn is_owned(authorizer: &Authorizer, scope: &TenantScope) -> bool {
+    authorizer.tenant_id.as_ref() == Some(scope.tenant_id())
 }
 
-fn count(grants: &[WebGrant]) -> u64 {
-    u64::try_from(grants.len()).unwrap_or(u64::MAX)
+/// When the fan made this grant.
+fn granted_at(grant: &WebGrant) -> Instant {
+    grant.refresh_until - WEB_REFRESH_TOKEN_LIFETIME
 }
 
-/// A fan's grant, and the account that it was made to.
-#[derive(Debug, Clone)]
-struct Fan {
-    authorizer: Authorizer,
-    grant: WebGrant,
-}
-
-#[derive(Debug)]
-struct WebSource {
-    base: KeeperBase,
-    wechat: Client,
-    component_tokens: ComponentTokens,
-}
-
-impl Source for WebSource {
-    type Owner = Fan;
-    type Error = Error;
-
-    /// No worker looks at them: most fans never come back.
-    const KINDS: &'static [TokenKind] = &[];
-
-    fn key(&self, fan: &Fan) -> TokenKey {
-        TokenKey::Web(fan.grant.id.clone())
-    }
-
-    async fn owners(&self, _: Vec<TokenKey>) -> Result<Vec<Fan>> {
-        Ok(Vec::new())
-    }
-
-    async fn obtain(&self, fan: &Fan, wanted: Wanted<'_>, hold: &Hold<'_>) -> Result<Obtained> {
-        let refresh_token = wanted.kept.refresh_token.as_ref().ok_or(Error::FanGrantEnded)?;
-        let obtained_at = self.base.clock.now();
-        if obtained_at >= fan.grant.refresh_until {
-            return Err(Error::FanGrantEnded);
-        }
-        let appid = &fan.authorizer.appid;
-        let answer = match fan.authorizer.connection.component_id() {
-            None => {
-                let ask = || self.wechat.refresh_web_token(appid, refresh_token);
-                patiently(Some(hold), ask).await?
-            }
-            Some(component_id) => {
-                let component = self.base.db.components().get(component_id).await?;
-                let component_appid = &component.appid;
-                self.component_tokens
-                    .call_under(Some(hold), &component, |token| async move {
-                        let wechat = &self.wechat;
-                        wechat
-                            .refresh_web_token_on_behalf(
-                                &token,
-                                component_appid,
-                                appid,
-                                refresh_token,
-                            )
-                            .await
-                    })
-                    .await?
-            }
-        };
-        check_fan(fan, answer.openid.as_deref())?;
-        let Some(token) = answer.access_token else {
-            if let Some(refresh_token) = answer.refresh_token {
-                hold.salvage(refresh_token);
-            }
-            return Err(Error::NoAccessToken { appid: appid.clone() });
-        };
-        Ok(Obtained {
-            token: AccessToken::obtained(token.value, obtained_at, token.expires_in),
-            refresh_token: answer.refresh_token,
-        })
-    }
-
-    fn is_ceiling(&self, error: &Error) -> bool {
-        error.is_ceiling()
-    }
-
-    fn reaction(&self, error: &Error) -> Reaction {
-        if is_ended(error) {
-            return Reaction::Reauthorize;
-        }
-        error.wechat().map_or(Reaction::Pause, Reaction::to)
-    }
-}
-
-/// WeChat's answer must be about the fan that was asked for.
-fn check_fan(fan: &Fan, openid: Option<&str>) -> Result<()> {
-    match openid {
-        Some(openid) if openid != fan.grant.owner.openid => {
-            Err(Error::NoAccessToken { appid: fan.authorizer.appid.clone() })
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// Whether WeChat takes the refresh token no more: the fan has to consent again.
+/// Whether the account was released since the fan made this grant.
 ///
-/// Source: WeChat docs, "Refresh the web page authorization token" (snsRefreshToken); for 42007,
-/// "Return codes" (返回码): the user has changed his password, which voids both tokens.
-fn is_ended(error: &Error) -> bool {
-    match error {
-        Error::FanGrantEnded => true,
-        Error::Shared(error) => is_ended(error),
-        error => matches!(
-            error.errcode(),
-            Some(
-                Errcode::INVALID_REFRESH_TOKEN
-                    | Errcode::WEB_REFRESH_TOKEN_EXPIRED
-                    | Errcode::TOKENS_VOID_AFTER_PASSWORD_CHANGE
-            )
-        ),
-    }
-}
-
-/// Whether the last refresh failed because the grant had ended: nothing else makes a token rest for
-/// exactly so long.
-fn rests_for_good(kept: &KeptToken) -> bool {
-    let Some(failure) = &kept.failure else { return false };
-    kept.due_at == Some(failure.at + PROBE_PAUSE)
+/// Invariant: a new owner never comes by what fans granted to the old one.
+fn is_given_up(grant: &WebGrant, authorizer: &Authorizer) -> bool {
+    authorizer.released_at.is_some_and(|released_at| granted_at(grant) <= released_at)
 }

@@ -1,4 +1,4 @@
-use lingpai_authorizer::WebTokens;
+use lingpai_authorizer::{MiniPrograms, WebTokens};
 use lingpai_model::{Appid, caller::Caller};
 use lingpai_webhook::Events;
 
@@ -13,17 +13,19 @@ use crate::Error;
 pub struct Erasures {
     events: Events,
     web_tokens: WebTokens,
+    mini_programs: MiniPrograms,
 }
 
 impl Erasures {
-    /// A service on what `events` and `web_tokens` keep.
+    /// A service on what `events`, `web_tokens` and `mini_programs` keep.
     #[must_use]
-    pub fn new(events: Events, web_tokens: WebTokens) -> Self {
-        Self { events, web_tokens }
+    pub fn new(events: Events, web_tokens: WebTokens, mini_programs: MiniPrograms) -> Self {
+        Self { events, web_tokens, mini_programs }
     }
 
     /// Erases what is kept of one fan of the tenant's account: events with their deliveries and the
-    /// replies to them, and what he granted on web pages. Returns how many events that were.
+    /// replies to them, what he granted on web pages, and his session in a mini program. Returns how
+    /// many events that were.
     ///
     /// # Errors
     /// [`Error::Webhook`] with [`lingpai_webhook::Error::AuthorizerUnknown`] for an account that is not
@@ -36,7 +38,8 @@ impl Erasures {
         openid: &str,
     ) -> Result<u64, Error> {
         let erased = self.events.erase_fan(caller, appid, openid).await?;
-        granted(self.web_tokens.erase_fan(&caller.scope, appid, openid).await)?;
+        gone(self.web_tokens.erase_fan(&caller.scope, appid, openid).await)?;
+        gone(self.mini_programs.erase_fan(&caller.scope, appid, openid).await)?;
         Ok(erased)
     }
 
@@ -47,13 +50,14 @@ impl Erasures {
     /// As [`Erasures::erase_fan`].
     pub async fn erase_authorizer(&self, caller: &Caller, appid: &Appid) -> Result<u64, Error> {
         let erased = self.events.erase_authorizer(caller, appid).await?;
-        granted(self.web_tokens.erase_authorizer(&caller.scope, appid).await)?;
+        gone(self.web_tokens.erase_authorizer(&caller.scope, appid).await)?;
+        gone(self.mini_programs.erase_authorizer(&caller.scope, appid).await)?;
         Ok(erased)
     }
 }
 
-/// What fans granted to an account went with it when it was released.
-fn granted(erased: lingpai_authorizer::Result<u64>) -> lingpai_authorizer::Result<()> {
+/// What fans granted to an account, and their sessions, went with it when it was released.
+fn gone(erased: lingpai_authorizer::Result<u64>) -> lingpai_authorizer::Result<()> {
     match erased {
         Ok(_) | Err(lingpai_authorizer::Error::AuthorizerNotFound { .. }) => Ok(()),
         Err(error) => Err(error),

@@ -3,7 +3,7 @@
 
 use std::{iter, sync::Arc};
 
-use lingpai_authorizer::WebTokens;
+use lingpai_authorizer::{MiniPrograms, WebTokens};
 use lingpai_model::{
     Appid, Instant, Secret,
     authorizer::{Authorizer, ProfileKind},
@@ -36,6 +36,7 @@ use crate::{
 pub struct MessagePushes {
     pub(crate) db: Db,
     web_tokens: WebTokens,
+    mini_programs: MiniPrograms,
     asker: Asker,
     listeners: Listeners,
     pub(crate) clock: SharedClock,
@@ -107,17 +108,18 @@ impl From<&Authorizer> for Owner {
 
 impl MessagePushes {
     /// A service on the database of `webhooks`, whose deliverer it wakes. When a fan withdraws his
-    /// consent, `web_tokens` forgets what he granted; `asker` asks endpoints for replies, `listeners`
-    /// programs that follow a tenant's events.
+    /// consent, `web_tokens` forgets what he granted, and `mini_programs` his login; `asker` asks
+    /// endpoints for replies, `listeners` programs that follow a tenant's events.
     #[must_use]
     pub fn new(
         webhooks: WebhookBase,
         web_tokens: WebTokens,
+        mini_programs: MiniPrograms,
         asker: Asker,
         listeners: Listeners,
     ) -> Self {
         let WebhookBase { db, clock, entropy, due, .. } = webhooks;
-        Self { db, web_tokens, asker, listeners, clock, entropy, due }
+        Self { db, web_tokens, mini_programs, asker, listeners, clock, entropy, due }
     }
 
     /// Records a message with everything that it causes, and says how it is answered.
@@ -253,8 +255,10 @@ impl MessagePushes {
     ) -> Result<(), Refusal> {
         let Some(openid) = message.revoked_openid() else { return Ok(()) };
         let withdrawn_at = inner_time(message.create_time, received_at);
-        let erased = self.web_tokens.erase(authorizer, openid, withdrawn_at).await;
-        erased.map_err(Refusal::Unerased)
+        let granted = self.web_tokens.erase(authorizer, openid, withdrawn_at).await;
+        granted.map_err(Refusal::Unerased)?;
+        let session = self.mini_programs.erase_withdrawn(authorizer, openid, withdrawn_at).await;
+        session.map_err(Refusal::Unerased)
     }
 
     fn event(

@@ -5,7 +5,7 @@ use lingpai_model::{Appid, Instant, component::Component};
 use lingpai_wechat::errcode::Errcode;
 
 use super::{Grants, Work};
-use crate::{Error, Result, stream::tell_withdrawal};
+use crate::{Error, Result, jssdk::erase_tickets, stream::tell_withdrawal};
 
 /// How much older than the grant a withdrawal may seem and still be looked into: a grant that only
 /// a browser told of carries our time, not WeChat's.
@@ -54,6 +54,7 @@ impl Work {
         authorizer.updated_at = now;
         tx.authorizers().system_update(&authorizer).await?;
         tx.tokens().retire(&authorizer.token_key()).await?;
+        erase_tickets(&tx, &authorizer.id).await?;
         tell_withdrawal(&tx, &self.entropy, &authorizer, (withdrawn_at, now)).await?;
         tx.commit().await?;
         tracing::info!(authorizer.appid = %appid, "grant of {appid} withdrawn");

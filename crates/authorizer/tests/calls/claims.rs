@@ -23,7 +23,8 @@ async fn unclaimed(site: &Site) -> Vec<Appid> {
     found.items.into_iter().map(|one| one.appid).collect()
 }
 
-async fn connect(site: &Site) -> Authorizer {
+/// The tenant connects one more account by its own secret.
+pub(crate) async fn connect(site: &Site) -> Authorizer {
     let secret = site.world.wechat.account(FLOWERS).unwrap().appsecret.unwrap();
     let new = NewAccount {
         appid: Appid::parse(FLOWERS).unwrap(),

@@ -30,7 +30,7 @@ impl Site {
         let token = AccessToken::obtained(Secret::from("token"), now, Duration::from_secs(7200));
         let new =
             NewWebToken { owner, unionid: None, token, refresh_token: Secret::from("refresh") };
-        self.web_tokens.keep(new).await.unwrap()
+        self.web_tokens.keep(account, new).await.unwrap()
     }
 
     async fn is_kept(&self, grant: &WebGrant) -> bool {

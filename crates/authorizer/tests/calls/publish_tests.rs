@@ -25,8 +25,7 @@ async fn answer(site: &Site, code: &str) -> lingpai_authorizer::Result<()> {
 /// A code that WeChat made for an account.
 async fn code(site: &Site) -> String {
     let changed = site.world.wechat.change_account(FLOWERS, |account| {
-        let nickname = "小林".to_owned();
-        account.fans = vec![lingpai_emulator::Fan { openid: FAN.to_owned(), nickname }];
+        account.fans = vec![lingpai_emulator::Fan::new(FAN, "小林")];
     });
     changed.unwrap();
     let (_, link) = start(site, &site.tenant, &[]).await;

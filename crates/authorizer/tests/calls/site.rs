@@ -6,8 +6,9 @@ use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, Method};
 use lingpai_authorizer::{
     Accounts, Answered, AuthorizationUrls, Authorizations, AuthorizerTokens, Authorizers, Claims,
-    CustomerService, Error, Grants, JudgedPath, Ledger, Proxy, ProxyPolicy, ProxyRequest,
-    PublishTests, Quotas, Reconciliations, Renewals, Uncatalogued, WebTokens,
+    CustomerService, Error, Fans, Grants, JsSdk, JudgedPath, Ledger, MiniPrograms, Proxy,
+    ProxyPolicy, ProxyRequest, PublishTests, Quotas, Reconciliations, Renewals, Uncatalogued,
+    WebAuthorizations, WebTokens,
 };
 use lingpai_component_token::{
     Ceiling, ComponentTokens, KeeperBase, RefreshLimits, TicketWatch, Tickets,
@@ -56,7 +57,13 @@ pub(crate) struct Site {
     pub(crate) proxy: Proxy,
     pub(crate) customer_service: CustomerService,
     pub(crate) publish_tests: PublishTests,
+    pub(crate) jssdk: JsSdk,
+    pub(crate) mini_programs: MiniPrograms,
     pub(crate) web_tokens: WebTokens,
+    pub(crate) web_authorizations: WebAuthorizations,
+    pub(crate) fans: Fans,
+    /// What runs behind the callers' backs.
+    pub(crate) tasks: TaskTracker,
 }
 
 impl Site {
@@ -119,11 +126,12 @@ impl Site {
         let public_url = url::Url::parse("https://lingpai.example/sub").unwrap();
         let renewals = Renewals::new(db.clone(), time().0, public_url.clone());
         let policy = ProxyPolicy { uncatalogued, renewal: renewals.clone() };
-        let urls = AuthorizationUrls {
-            public_url,
+        let urls = || AuthorizationUrls {
+            public_url: public_url.clone(),
             mp_url: world.wechat.base_url().parse().unwrap(),
             open_url: world.wechat.base_url().parse().unwrap(),
         };
+        let web_tokens = WebTokens::new(base.clone(), wechat.clone(), components(), ledger.clone());
         let [tenant, other] = callers;
         Self {
             operator: OperatorCaller {
@@ -136,7 +144,7 @@ impl Site {
                 components(),
                 grants.clone(),
                 time(),
-                urls,
+                urls(),
             ),
             authorizers: Authorizers::new(
                 base.clone(),
@@ -147,8 +155,30 @@ impl Site {
             claims: Claims::new(db.clone(), time().0, time().1),
             customer_service: CustomerService::new(wechat.clone(), tokens.clone()),
             publish_tests: PublishTests::new(wechat.clone(), grants.clone()),
-            web_tokens: WebTokens::new(base.clone(), wechat.clone(), components()),
+            jssdk: JsSdk::new(base.clone(), wechat.clone(), tokens.clone()),
+            mini_programs: MiniPrograms::new(
+                base.clone(),
+                wechat.clone(),
+                components(),
+                ledger.clone(),
+            ),
+            web_authorizations: WebAuthorizations::new(
+                base.clone(),
+                wechat.clone(),
+                components(),
+                web_tokens.clone(),
+                urls(),
+            ),
+            fans: Fans::new(
+                wechat.clone(),
+                db.clone(),
+                tokens.clone(),
+                web_tokens.clone(),
+                ledger.clone(),
+            ),
+            web_tokens,
             quotas: Quotas::new(base.clone(), wechat.clone(), components(), tokens.clone()),
+            tasks: base.tasks.clone(),
             proxy: Proxy::new(base, wechat, tokens.clone(), ledger.clone(), policy),
             tokens,
             grants,
@@ -198,9 +228,12 @@ impl Site {
 
     /// WeChat answers `path` with this JSON, whatever it did.
     pub(crate) fn answer(&self, path: &str, body: &str) -> u64 {
-        let (content_type, body) = ("application/json".to_owned(), body.to_owned());
-        let other = FaultKind::OtherAnswer { status: 200, content_type, body };
-        self.world.wechat.set_fault(Fault::new(path, other))
+        self.world.wechat.set_fault(other_answer(path, body))
+    }
+
+    /// WeChat answers `path` with this JSON the next time.
+    pub(crate) fn answer_once(&self, path: &str, body: &str) {
+        self.world.wechat.set_fault(other_answer(path, body).times(1));
     }
 
     /// What happens from now on comes later in every list.
@@ -274,6 +307,11 @@ fn caller(tenant: &TenantId, entropy: &Entropy) -> Caller {
         requests_per_second: None,
         via: Via::default(),
     }
+}
+
+fn other_answer(path: &str, body: &str) -> Fault {
+    let (content_type, body) = ("application/json".to_owned(), body.to_owned());
+    Fault::new(path, FaultKind::OtherAnswer { status: 200, content_type, body })
 }
 
 /// A path that may be called.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lingpai_authorizer::{AuthorizerTokens, Error, Grants, Reconciliations, WebTokens};
+use lingpai_authorizer::{AuthorizerTokens, Error, Grants, Ledger, Reconciliations, WebTokens};
 use lingpai_component_token::{
     Ceiling, ComponentTokens, KeeperBase, RefreshLimits, TicketWatch, Tickets,
 };
@@ -59,9 +59,13 @@ impl World {
 
     /// A registered component with one ticket, and WeChat as `config` has it.
     pub(crate) async fn start_with(config: EmulatorConfig) -> Self {
+        Self::start_on(TestDb::sqlite().await, config).await
+    }
+
+    /// The same on a database of any kind.
+    pub(crate) async fn start_on(database: TestDb, config: EmulatorConfig) -> Self {
         let identity = config.component.clone();
         let wechat = Emulator::start(config).await.unwrap();
-        let database = TestDb::sqlite().await;
         let now = Instant::from_timestamp_millis(wechat.now_ms()).unwrap();
         let (clock, entropy) = (ManualClock::at(now), Entropy::seeded(1));
         let component = Component {
@@ -115,10 +119,11 @@ impl World {
             TicketWatch::new(db.clone(), wechat.clone(), Arc::clone(&clock), entropy.clone());
         let component_tokens = ComponentTokens::new(base.clone(), wechat.clone(), tickets, watch);
         let components = || component_tokens.clone();
+        let ledger = Ledger::new(db.clone(), Arc::clone(&clock), entropy.clone());
         let grants = Grants::new(db, wechat.clone(), components(), (clock, entropy), tasks.clone());
         let reconciliations =
             Reconciliations::new(base.clone(), wechat.clone(), components(), grants.clone());
-        let web_tokens = WebTokens::new(base.clone(), wechat.clone(), components());
+        let web_tokens = WebTokens::new(base.clone(), wechat.clone(), components(), ledger);
         let tokens = AuthorizerTokens::new(base, wechat, components(), grants, reconciliations);
         Process { component_tokens, tokens, web_tokens, tasks }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lingpai_authorizer::{Error, NewWebToken};
+use lingpai_authorizer::NewWebToken;
 use lingpai_callback::{Refusal, Taken};
 use lingpai_model::{
     Appid, Secret,
@@ -76,15 +76,14 @@ impl Site {
         let token = AccessToken::obtained(Secret::from("token"), now, lifetime);
         let refresh_token = Secret::from("refresh token");
         let new = NewWebToken { owner, unionid: None, token, refresh_token };
-        self.installation.web_tokens.keep(new).await.expect("given");
+        self.installation.web_tokens.keep(authorizer, new).await.expect("given");
     }
 
     async fn is_forgotten(&self, authorizer: &Authorizer, openid: &str, scope: &str) -> bool {
-        match self.installation.web_tokens.get(authorizer, openid, scope).await {
-            Ok(_) => false,
-            Err(Error::FanUnknown) => true,
-            Err(error) => panic!("{error}"),
-        }
+        let grants = self.installation.db.web_tokens();
+        let grants =
+            grants.system_list(&authorizer.id, openid).await.expect("the database is there");
+        grants.iter().all(|grant| grant.owner.scope != scope)
     }
 }
 

@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-use lingpai_authorizer::{Error as AuthorizerError, NewWebToken};
+use lingpai_authorizer::NewWebToken;
 use lingpai_callback::{Erasures, Error};
 use lingpai_model::{
-    Secret,
+    Instant, Secret,
     audit::Action,
+    authorizer::Authorizer,
     caller::{Caller, TenantScope},
     clock::Clock as _,
-    id::TenantId,
+    id::{MiniProgramSessionId, TenantId},
+    mini_program_session::MiniProgramSession,
     page::PageRequest,
     token::AccessToken,
     web_token::WebTokenOwner,
 };
-use lingpai_storage::AuditFilter;
+use lingpai_storage::{AuditFilter, Tx};
 use lingpai_webhook::{Error as WebhookError, Events};
 
 use crate::site::{FAN, SHOP, SHOP_NAME, Site, text};
@@ -23,12 +25,16 @@ impl Site {
     fn erasures(&self) -> Erasures {
         let clock = std::sync::Arc::new(self.clock.clone());
         let events = Events::new(self.db.clone(), clock, self.entropy.clone());
-        Erasures::new(events, self.web_tokens.clone())
+        Erasures::new(events, self.web_tokens.clone(), self.mini_programs.clone())
     }
 
-    /// The fan has written, and granted something on a web page.
     async fn acquaint(&self) {
-        self.push(SHOP, &text(SHOP_NAME, 1, "hi")).await.unwrap();
+        self.acquaint_with(1).await;
+    }
+
+    /// The fan has written, granted something on a web page, and logged in to a mini program.
+    async fn acquaint_with(&self, msg_id: u64) {
+        self.push(SHOP, &text(SHOP_NAME, msg_id, "hi")).await.unwrap();
         let owner = WebTokenOwner {
             authorizer_id: self.shop.id.clone(),
             openid: FAN.to_owned(),
@@ -41,15 +47,32 @@ impl Site {
         );
         let refresh_token = Secret::from("refresh token");
         let new = NewWebToken { owner, unionid: None, token, refresh_token };
-        self.web_tokens.keep(new).await.unwrap();
+        self.web_tokens.keep(&self.shop, new).await.unwrap();
+        let session = MiniProgramSession {
+            id: MiniProgramSessionId::new(self.clock.now(), &self.entropy),
+            authorizer_id: self.shop.id.clone(),
+            openid: FAN.to_owned(),
+            unionid: None,
+            session_key: Secret::from("session key"),
+            created_at: self.clock.now(),
+            updated_at: self.clock.now(),
+        };
+        let keep =
+            async |tx: &Tx| tx.mini_program_sessions().system_upsert(&session).await.unwrap();
+        self.change(keep).await;
+    }
+
+    async fn is_logged_in(&self) -> bool {
+        self.db.mini_program_sessions().system_find(&self.shop.id, FAN).await.unwrap().is_some()
     }
 
     async fn is_known(&self) -> bool {
-        match self.web_tokens.get(&self.shop, FAN, "snsapi_base").await {
-            Ok(_) => true,
-            Err(AuthorizerError::FanUnknown) => false,
-            Err(error) => panic!("{error}"),
-        }
+        !self.db.web_tokens().system_list(&self.shop.id, FAN).await.unwrap().is_empty()
+    }
+
+    /// How many events there are, and whether the fan's grant and his session are there.
+    async fn left(&self) -> (usize, bool, bool) {
+        (self.events().await.len(), self.is_known().await, self.is_logged_in().await)
     }
 
     async fn erased(&self) -> Vec<Action> {
@@ -61,17 +84,30 @@ impl Site {
 }
 
 #[tokio::test]
-async fn events_and_web_tokens_go_together() {
+async fn events_web_tokens_and_sessions_go_together() {
     let site = Site::open().await;
     site.acquaint().await;
-    assert_eq!((site.events().await.len(), site.is_known().await), (1, true));
+    assert_eq!(site.left().await, (1, true, true));
     let erased = site.erasures().erase_fan(&site.tenant, &site.shop.appid, FAN).await.unwrap();
-    assert_eq!((erased, site.events().await.len(), site.is_known().await), (1, 0, false));
+    assert_eq!((erased, site.left().await), (1, (0, false, false)));
     assert_eq!(site.erased().await, [Action::FanErased]);
-    site.push(SHOP, &text(SHOP_NAME, 2, "hi")).await.unwrap();
+    // Entries of one millisecond have no order.
+    site.clock.advance(chrono::Duration::seconds(1));
+    site.acquaint_with(2).await;
+    assert_eq!(site.left().await, (1, true, true));
     let erased = site.erasures().erase_authorizer(&site.tenant, &site.shop.appid).await.unwrap();
-    assert_eq!((erased, site.events().await.len()), (1, 0));
+    assert_eq!((erased, site.left().await), (1, (0, false, false)));
     assert_eq!(site.erased().await, [Action::AuthorizerErased, Action::FanErased]);
+}
+
+#[tokio::test]
+async fn of_a_released_account_what_is_left_goes_and_the_rest_is_gone() {
+    let site = Site::open().await;
+    site.acquaint().await;
+    let released = Authorizer { tenant_id: None, ..site.shop.clone() };
+    site.change(async |tx| tx.authorizers().system_update(&released).await.unwrap()).await;
+    let erased = site.erasures().erase_fan(&site.tenant, &site.shop.appid, FAN).await.unwrap();
+    assert_eq!((erased, site.events().await.len()), (1, 0));
 }
 
 #[tokio::test]
@@ -89,6 +125,32 @@ async fn of_somebody_elses_account_nothing_goes_and_nothing_is_noted() {
             matches!(refused, Err(Error::Webhook(WebhookError::AuthorizerUnknown { .. })));
         assert!(is_unknown, "{refused:?}");
     }
-    assert_eq!((site.events().await.len(), site.is_known().await), (1, true));
+    assert_eq!(site.left().await, (1, true, true));
     assert_eq!(site.erased().await, []);
+}
+
+fn withdrawal(openid: &str, at: Instant) -> Vec<u8> {
+    format!(
+        "<xml><ToUserName>{SHOP_NAME}</ToUserName><FromUserName>oPLATFORM</FromUserName>\
+         <CreateTime>{}</CreateTime><MsgType>event</MsgType>\
+         <Event>user_authorization_revoke</Event><OpenID>{openid}</OpenID><AppID>{SHOP}</AppID></xml>",
+        at.timestamp()
+    )
+    .into_bytes()
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_fan_goes_with_his_consent_and_comes_back_with_the_next_login() {
+    let site = Site::open().await;
+    site.acquaint().await;
+    let withdrawn_at = site.clock.now();
+    site.push(SHOP, &withdrawal("oOTHER", withdrawn_at)).await.unwrap();
+    assert!(site.is_known().await && site.is_logged_in().await, "another fan's consent");
+    site.push(SHOP, &withdrawal(FAN, withdrawn_at)).await.unwrap();
+    assert!(!site.is_known().await && !site.is_logged_in().await);
+
+    site.clock.advance(chrono::Duration::hours(1));
+    site.acquaint_with(2).await;
+    site.push(SHOP, &withdrawal(FAN, withdrawn_at)).await.unwrap();
+    assert!(site.is_known().await && site.is_logged_in().await, "an old push, once more");
 }

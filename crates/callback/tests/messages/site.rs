@@ -4,7 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use lingpai_authorizer::{
-    AuthorizerTokens, CustomerService, Grants, PublishTests, Reconciliations, WebTokens,
+    AuthorizerTokens, CustomerService, Grants, Ledger, MiniPrograms, PublishTests, Reconciliations,
+    WebTokens,
 };
 use lingpai_callback::{
     AccountPushes, AuthorizerPushes, ComponentPushes, LateReplyWorker, MessagePushes, Processor,
@@ -76,6 +77,7 @@ pub(crate) struct Site {
     pub(crate) mini: Authorizer,
     pub(crate) tasks: TaskTracker,
     pub(crate) web_tokens: WebTokens,
+    pub(crate) mini_programs: MiniPrograms,
     pub(crate) pushes: AuthorizerPushes,
     pub(crate) account_pushes: AccountPushes,
     pub(crate) component_pushes: ComponentPushes,
@@ -103,8 +105,7 @@ impl Site {
     async fn start() -> Self {
         let mut config = EmulatorConfig::for_tests();
         for account in &mut config.accounts {
-            let nickname = "小林".to_owned();
-            account.fans = vec![Fan { openid: FAN.to_owned(), nickname }];
+            account.fans = vec![Fan::new(FAN, "小林")];
         }
         let identity = config.component.clone();
         let wechat = Emulator::start(config).await.unwrap();
@@ -144,7 +145,10 @@ impl Site {
         let grants = Grants::new(db.clone(), client.clone(), tokens.clone(), time(), tasks.clone());
         let reconciliations =
             Reconciliations::new(base.clone(), client.clone(), tokens.clone(), grants.clone());
-        let web_tokens = WebTokens::new(base.clone(), client.clone(), tokens.clone());
+        let ledger = Ledger::new(db.clone(), time().0, time().1);
+        let web_tokens =
+            WebTokens::new(base.clone(), client.clone(), tokens.clone(), ledger.clone());
+        let mini_programs = MiniPrograms::new(base.clone(), client.clone(), tokens.clone(), ledger);
         let account_tokens =
             AuthorizerTokens::new(base, client.clone(), tokens, grants.clone(), reconciliations);
         let policy = SenderPolicy {
@@ -166,6 +170,7 @@ impl Site {
         let messages = MessagePushes::new(
             webhook.clone(),
             web_tokens.clone(),
+            mini_programs.clone(),
             asker.clone(),
             listeners.clone(),
         );
@@ -201,6 +206,7 @@ impl Site {
             _database: database,
             quarantine,
             web_tokens,
+            mini_programs,
             listeners,
             operator,
             component,
