@@ -18,6 +18,7 @@ use crate::{
     auth::Entry,
     middleware::{Pool, RateHeaders, TrustedProxies},
     problem::{Problem, Result},
+    tenant::is_for_fan,
 };
 
 /// Verifies keys, a number of them at the same time: a flood of keys that nobody made must not queue
@@ -62,7 +63,8 @@ pub(crate) struct TenantDoor<E> {
 /// What stands behind a tenant's door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
-    /// Operations of ours: those that may change something are counted as such.
+    /// Operations of ours: those that may change something are counted as such, but for what is done
+    /// for fans.
     Ours,
     /// WeChat's, which counts for itself what each account may do.
     WeChats,
@@ -90,7 +92,8 @@ impl<E: Endpoint> TenantDoor<E> {
     /// A problem `rate_limited`.
     fn admit_change(&self, request: &Request, caller: &Caller) -> Result<()> {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        if is_read || self.purpose == Purpose::WeChats {
+        let is_free = self.purpose == Purpose::WeChats || is_for_fan(request.uri().path());
+        if is_read || is_free {
             return Ok(());
         }
         Ok(self.limits.admit_change(caller)?)
@@ -403,6 +406,24 @@ mod tests {
         assert_eq!(refused.header("ratelimit-policy"), Some("\"tenant\";q=2;w=2"));
         assert!(refused.header("ratelimit").unwrap().starts_with("\"tenant\";r=0;t="));
         assert!(text(refused).await.contains("\"rate_limited\""));
+    }
+
+    #[tokio::test]
+    async fn what_is_done_for_fans_is_no_change_however_often_they_come() {
+        let house = House::new().await;
+        let door = house.tenants(asks_tenant());
+        let post = async |path: &'static str| {
+            let key = format!("Bearer {}", house.key);
+            let request = Request::builder().method(Method::POST).uri_str(path);
+            door.get_response(request.header(AUTHORIZATION, key).finish()).await
+        };
+        assert_eq!(post("/known").await.status(), StatusCode::OK);
+        let refused = post("/known").await;
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS, "one change a minute");
+        // Nothing is served there in this house, but they are let through.
+        for path in ["/oauth/exchange", "/authorizers/wx1/js-sdk-config"] {
+            assert_eq!(post(path).await.status(), StatusCode::NOT_FOUND, "{path}");
+        }
     }
 
     #[tokio::test]

@@ -42,6 +42,13 @@ pub(crate) const PUSH_ID: &str = "psh_01KAEXAMP1E000000000000009";
 /// The fan in the examples.
 pub(crate) const OPENID: &str = "oabcdefghijklmnopqrstuvwxyz0";
 
+/// The fan in the examples, across the accounts of one owner.
+pub(crate) const UNIONID: &str = "o6_bmasdasdsad6_2sgVt7hMZOPf";
+
+/// The code in the examples that a fan brings to a tenant.
+pub(crate) const ONE_TIME_CODE: &str =
+    "lpc_01KAEXAMP1E00000000000000AexampleExampleExampleExampleExampleExample1";
+
 /// The original id of the account in the examples.
 pub(crate) const USER_NAME: &str = "gh_eb5e3a772040";
 

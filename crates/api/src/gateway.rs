@@ -5,9 +5,13 @@
 //! WeChat's number for the nearest thing. What failed on our side keeps its HTTP status, so that
 //! proxies and alarms see it.
 //!
+//! What fans' browsers and fans' tokens need of WeChat is here too: its authorization page, and its few
+//! interfaces below `/sns/`.
+//!
 //! Paths are cut raw, never from the framework's parameters, which are decoded.
 
 mod call;
+mod fans;
 mod refusal;
 mod token;
 
@@ -20,13 +24,23 @@ use lingpai_tenant::{Admission, Limits};
 use poem::{Endpoint, Request, Response};
 use tracing::Span;
 
-use self::{call::Calls, refusal::Refusal, token::Tokens};
+use self::{
+    call::Calls,
+    fans::{FanCall, FanCalls},
+    refusal::Refusal,
+    token::Tokens,
+};
 use crate::{
     door::Doorman,
     middleware::{Pool, RateHeaders},
     problem::Problem,
     routes::{ApiSettings, Services},
+    wechat::FanPages,
 };
+
+/// Where a fan sets out for WeChat's page, whom no key is asked of. Source: WeChat docs, "Web page
+/// authorization" (网页授权), step 1; there it is open.weixin.qq.com that serves it.
+pub(crate) const AUTHORIZE_PATH: &str = "/connect/oauth2/authorize";
 
 /// Where a gateway stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,18 +52,21 @@ pub enum Mount {
 }
 
 impl Mount {
+    /// What a prefixed gateway's paths begin with.
+    pub(crate) const PREFIX: &str = "/gateway";
+
     /// The pattern of what it serves.
-    pub(crate) fn pattern(self) -> &'static str {
+    pub(crate) fn pattern(self) -> String {
         match self {
-            Self::Prefixed => "/gateway/*path",
-            Self::Root => "/*path",
+            Self::Prefixed => format!("{}/*path", Self::PREFIX),
+            Self::Root => "/*path".to_owned(),
         }
     }
 
     /// WeChat's path in the raw path of a request, with its first slash.
     fn cut(self, path: &str) -> &str {
         match self {
-            Self::Prefixed => path.strip_prefix("/gateway").unwrap_or(path),
+            Self::Prefixed => path.strip_prefix(Self::PREFIX).unwrap_or(path),
             Self::Root => path,
         }
     }
@@ -60,16 +77,19 @@ pub(crate) struct Gateway {
     mount: Mount,
     entrance: Entrance,
     tokens: Tokens,
+    fan_calls: FanCalls,
+    fan_pages: FanPages,
     calls: Calls,
 }
 
 impl Gateway {
-    /// A gateway whose calls take their seats in `pool`.
+    /// A gateway whose calls take their seats in `pool`, and whose fans go by `fan_pages`.
     pub(crate) fn new(
         services: &Services,
         settings: &ApiSettings,
         (doorman, pool): (Doorman, Pool),
         mount: Mount,
+        fan_pages: FanPages,
     ) -> Self {
         Self {
             mount,
@@ -80,6 +100,8 @@ impl Gateway {
                 clock: services.clock.clone(),
             },
             tokens: Tokens::new(services, settings.body_timeout),
+            fan_calls: FanCalls::new(services),
+            fan_pages,
             calls: Calls::new(services),
         }
     }
@@ -88,6 +110,8 @@ impl Gateway {
         let path = self.mount.cut(request.uri().path());
         if token::is_token_path(path) {
             self.tokens.hand_out(&self.entrance, request).await
+        } else if let Some(call) = FanCall::at(path) {
+            self.fan_calls.make(&self.entrance, request, call).await
         } else {
             let path = path.to_owned();
             self.calls.make(&self.entrance, request, path).await
@@ -99,6 +123,12 @@ impl Endpoint for Gateway {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
+        if self.mount.cut(request.uri().path()) == AUTHORIZE_PATH {
+            return match self.mount {
+                Mount::Prefixed => self.fan_pages.start(&request).await,
+                Mount::Root => self.fan_pages.lead_home(&request),
+            };
+        }
         let answered = self.answer(request).await;
         Ok(self.entrance.answer(answered))
     }

@@ -8,6 +8,7 @@ mod answer;
 mod authorizer;
 mod callback;
 mod code;
+mod fan;
 mod framework;
 mod tenant;
 mod webhook;

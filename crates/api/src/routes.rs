@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use lingpai_authorizer::{
-    Accounts, Authorizations, Authorizers, Claims, Ledger, Proxy, Quotas, Reconciliations,
-    SystemHealth,
+    Accounts, Authorizations, Authorizers, Claims, Fans, JsSdk, Ledger, MiniPrograms, Proxy,
+    Quotas, Reconciliations, SystemHealth, WebAuthorizations, WebTokens,
 };
 use lingpai_callback::{
     AccountPushes, AuthorizerPushes, ComponentPushes, Erasures, PublishChecks, Quarantine,
@@ -35,7 +35,10 @@ use crate::{
     middleware::{Bounded, Idempotent, Observed, Pool, Pooled, Tagged, TrustedProxies},
     spec,
     tenant::{self, EventStream, ProxyCalls},
-    wechat::{AccountEvents, AuthorizationPages, AuthorizerEvents, ComponentEvents},
+    wechat::{
+        AccountEvents, AuthorizationPages, AuthorizerEvents, ComponentEvents, FAN_RETURN_PATH,
+        FanPages, FanReturn,
+    },
 };
 
 /// How many pushes of one kind are read and recorded at the same time: 256 KiB each at most. What
@@ -107,6 +110,16 @@ pub struct Services {
     pub quotas: Quotas,
     /// Gives accounts to tenants and takes them back.
     pub claims: Claims,
+    /// Sends fans to WeChat and takes them back.
+    pub web_authorizations: WebAuthorizations,
+    /// Keeps what fans granted on web pages.
+    pub web_tokens: WebTokens,
+    /// Tells what WeChat knows of a fan.
+    pub fans: Fans,
+    /// Signs pages for the JS-SDK.
+    pub jssdk: JsSdk,
+    /// Logs fans of mini programs in.
+    pub mini_programs: MiniPrograms,
     /// Tells how the installation stands.
     pub system_health: SystemHealth,
     /// Takes WeChat's pushes to components.
@@ -172,11 +185,13 @@ pub fn routes(
 ) -> impl Endpoint<Output = Response> + use<> {
     let world = (services.clock.clone(), services.entropy.clone());
     let (doorman, calls) = (doorman(settings), Pool::of(PROXY_SEATS));
-    let gateway =
-        Gateway::new(&services, settings, (doorman.clone(), calls.clone()), Mount::Prefixed);
+    let (fans, mount) = (FanPages::new(&services, settings), Mount::Prefixed);
+    let seats = (doorman.clone(), calls.clone());
+    let gateway = Gateway::new(&services, settings, seats, mount, fans.clone());
     let route = with_machines(Route::new(), &services, settings);
     let route = with_wechat(route, &services, settings);
-    let route = with_documents(route).at(Mount::Prefixed.pattern(), gateway);
+    let route = with_fans(route, fans);
+    let route = with_documents(route).at(mount.pattern(), gateway);
     let route = with_admin(route, &services, settings);
     let route = with_tenants(route, services, settings, (&doorman, calls));
     Observed::new(route, world)
@@ -189,7 +204,8 @@ pub fn gateway_routes(
     mount: Mount,
 ) -> impl Endpoint<Output = Response> + use<> {
     let seats = (doorman(settings), Pool::of(PROXY_SEATS));
-    let gateway = Gateway::new(services, settings, seats, mount);
+    let fans = FanPages::new(services, settings);
+    let gateway = Gateway::new(services, settings, seats, mount, fans);
     let world = (services.clock.clone(), services.entropy.clone());
     Observed::new(Route::new().at(mount.pattern(), gateway), world)
 }
@@ -209,7 +225,7 @@ fn with_machines(route: Route, services: &Services, settings: &ApiSettings) -> R
     }
 }
 
-/// What WeChat and administrators' browsers reach: paths that are registered elsewhere.
+/// What WeChat and the browsers of administrators reach: paths that are registered elsewhere.
 fn with_wechat(route: Route, services: &Services, settings: &ApiSettings) -> Route {
     let (pool, budget) = (|| Pool::of(PUSH_SEATS), settings.push_budget);
     let to_components = ComponentEvents::new(services.component_pushes.clone(), pool(), budget);
@@ -238,6 +254,11 @@ fn with_wechat(route: Route, services: &Services, settings: &ApiSettings) -> Rou
         .at("/authorize/:link", get(pages.clone().start()).head(pages.clone().head()))
         .at("/authorize/:link/return", get(pages.clone().back()).head(pages.head()))
         .at("/:name", Pooled::new(RootFiles::new(services.files.clone()), Pool::of(FILE_SEATS)))
+}
+
+/// Where WeChat sends fans back to.
+fn with_fans(route: Route, fans: FanPages) -> Route {
+    route.at(FAN_RETURN_PATH, get(FanReturn(fans.clone())).head(FanReturn(fans)))
 }
 
 /// The documents, for programs and for people.

@@ -146,6 +146,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::tenant::FAN_PATHS;
 
     #[expect(clippy::disallowed_methods, reason = "the switch of a test, not a setting")]
     fn is_update() -> bool {
@@ -254,14 +255,32 @@ mod tests {
                 let parameters = of["parameters"].as_array().cloned().unwrap_or_default();
                 let takes = parameters.iter().any(|it| it["name"] == IDEMPOTENCY_KEY_HEADER);
                 let is_anew = [PROXY_PATH, "/access-token", "/profile-refresh", "/events/search"];
-                let is_once = !is_anew.iter().any(|end| name.ends_with(end));
+                let mut is_anew = is_anew.into_iter().chain(FAN_PATHS);
+                let is_once = !is_anew.any(|end| name.ends_with(end));
                 assert_eq!(takes, name.starts_with("post ") && is_once, "{name}");
             }
         }
     }
 
+    #[test]
+    fn whatever_is_about_a_fan_stands_in_a_body_and_is_known_as_such() {
+        let told = operations(&tenant_document());
+        let of_fans = |of: &Value| ["fans", "js-sdk"].iter().any(|tag| of["tags"][0] == *tag);
+        let (fans, others): (Vec<_>, Vec<_>) = told.into_iter().partition(|(_, of)| of_fans(of));
+        assert_eq!(fans.len(), FAN_PATHS.len());
+        for (name, of) in &fans {
+            assert!(name.starts_with("post ") && crate::tenant::is_for_fan(name), "{name}");
+            for parameter in of["parameters"].as_array().into_iter().flatten() {
+                assert_eq!(parameter["name"], "appid", "{name}");
+            }
+        }
+        for (name, _) in &others {
+            assert!(!crate::tenant::is_for_fan(name), "{name}");
+        }
+    }
+
     /// What scripts of tenants rely on.
-    const TENANTS: [&str; 44] = [
+    const TENANTS: [&str; 51] = [
         "post /authorizations",
         "get /authorizations",
         "get /authorizations/{id}",
@@ -306,6 +325,13 @@ mod tests {
         "get /authorizers/{appid}/auto-replies",
         "delete /authorizers/{appid}/auto-replies",
         "post /authorizers/{appid}/erasures",
+        "post /oauth/exchange",
+        "post /authorizers/{appid}/user-info",
+        "post /authorizers/{appid}/js-sdk-config",
+        "post /authorizers/{appid}/card-signature",
+        "post /authorizers/{appid}/mini-program-sessions",
+        "post /authorizers/{appid}/mini-program-sessions/signature-check",
+        "post /authorizers/{appid}/mini-program-sessions/decryption",
     ];
 
     /// What scripts of operators rely on.

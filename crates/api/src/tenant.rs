@@ -10,7 +10,10 @@ mod deliveries;
 mod endpoints;
 mod erasures;
 mod events;
+mod fans;
 mod files;
+mod jssdk;
+mod mini_programs;
 mod proxy;
 mod quotas;
 mod redirect_uris;
@@ -18,6 +21,7 @@ mod replays;
 mod replies;
 mod stream;
 mod usage;
+mod web_authorizations;
 mod webhooks;
 
 use access_tokens::AccessTokensApi;
@@ -30,8 +34,11 @@ use deliveries::DeliveriesApi;
 use endpoints::EndpointsApi;
 use erasures::ErasuresApi;
 use events::EventsApi;
+use fans::FansApi;
 use files::FilesApi;
+use jssdk::JsSdkApi;
 use lingpai_model::Appid;
+use mini_programs::MiniProgramsApi;
 use poem_openapi::Tags;
 use quotas::QuotasApi;
 use redirect_uris::RedirectUrisApi;
@@ -39,6 +46,7 @@ use replays::ReplaysApi;
 use replies::RepliesApi;
 use url::Url;
 use usage::UsageApi;
+use web_authorizations::WebAuthorizationsApi;
 
 pub(crate) use proxy::{PROXY_PATH, ProxyCalls};
 pub(crate) use stream::EventStream;
@@ -59,6 +67,10 @@ enum Group {
     Authorizations,
     /// The accounts (公众号, 小程序) that granted rights or are connected by their own secret.
     Authorizers,
+    /// The people who use accounts: who they are, and what their mini programs sent.
+    Fans,
+    /// Pages that use what WeChat's own script offers (JS-SDK).
+    JsSdk,
     /// What happened: what WeChat pushed, and what lingpai did.
     Events,
     /// Where events are sent.
@@ -83,6 +95,29 @@ enum Group {
 /// apart.
 type EventApis = (EventsApi, ReplaysApi, RepliesApi, ErasuresApi, stream::StreamOperations);
 
+/// What is done for a fan who waits.
+type FanApis = (WebAuthorizationsApi, FansApi, JsSdkApi, MiniProgramsApi);
+
+/// Where the paths of [`FanApis`] end.
+///
+/// How often they are called is fans' doing: they count as little among a tenant's changes as what goes
+/// through proxy and gateway, though an exchange and a login write a row. What they answer is about
+/// people, so it is not kept to be answered again.
+pub(crate) const FAN_PATHS: [&str; 7] = [
+    "/oauth/exchange",
+    "/user-info",
+    "/js-sdk-config",
+    "/card-signature",
+    "/mini-program-sessions",
+    "/mini-program-sessions/signature-check",
+    "/mini-program-sessions/decryption",
+];
+
+/// Whether `path` is one of [`FAN_PATHS`].
+pub(crate) fn is_for_fan(path: &str) -> bool {
+    FAN_PATHS.iter().any(|end| path.ends_with(end))
+}
+
 /// The operations of the tenant API, with the description of the proxy, which is routed apart.
 pub(crate) type TenantApis = (
     ApiKeysApi,
@@ -90,6 +125,7 @@ pub(crate) type TenantApis = (
     AuthorizersApi,
     AccessTokensApi,
     QuotasApi,
+    FanApis,
     EventApis,
     EndpointsApi,
     DeliveriesApi,
@@ -112,9 +148,22 @@ fn event_apis(services: &Services) -> EventApis {
     )
 }
 
+fn fan_apis(services: &Services) -> FanApis {
+    let web_tokens = services.web_tokens.clone();
+    (
+        WebAuthorizationsApi {
+            web_authorizations: services.web_authorizations.clone(),
+            web_tokens,
+        },
+        FansApi { fans: services.fans.clone() },
+        JsSdkApi { jssdk: services.jssdk.clone() },
+        MiniProgramsApi { mini_programs: services.mini_programs.clone() },
+    )
+}
+
 /// The tenant API on its services.
 pub(crate) fn apis(services: Services, public_url: Url) -> TenantApis {
-    let events = event_apis(&services);
+    let (fans, events) = (fan_apis(&services), event_apis(&services));
     (
         ApiKeysApi {
             api_keys: services.api_keys,
@@ -131,6 +180,7 @@ pub(crate) fn apis(services: Services, public_url: Url) -> TenantApis {
         },
         AccessTokensApi { authorizers: services.authorizers },
         QuotasApi { quotas: services.quotas },
+        fans,
         events,
         EndpointsApi { endpoints: services.endpoints },
         DeliveriesApi { deliveries: services.deliveries },

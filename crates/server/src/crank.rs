@@ -2,7 +2,9 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use lingpai_authorizer::{AuthorizerTokens, Grants, Ledger, Reconciliations};
+use lingpai_authorizer::{
+    AuthorizerTokens, Grants, Ledger, MiniPrograms, Reconciliations, WebAuthorizations, WebTokens,
+};
 use lingpai_callback::{LateReplyWorker, Processor};
 use lingpai_component_token::{ComponentTokens, TicketWatch};
 use lingpai_tenant::{ApiKeys, IdempotencyKeys};
@@ -27,6 +29,9 @@ pub struct Crank {
     pub(crate) grants: Grants,
     pub(crate) component_tokens: ComponentTokens,
     pub(crate) authorizer_tokens: AuthorizerTokens,
+    pub(crate) web_authorizations: WebAuthorizations,
+    pub(crate) web_tokens: WebTokens,
+    pub(crate) mini_programs: MiniPrograms,
     pub(crate) ticket_watch: TicketWatch,
     pub(crate) reconciliations: Reconciliations,
     pub(crate) ledger: Ledger,
@@ -156,15 +161,21 @@ impl Crank {
         Ok(calls + uses)
     }
 
-    /// Deletes usage figures, idempotency keys and events that are too old to be of use.
+    /// Deletes what is too old to be of use: usage figures, idempotency keys, fans' attempts, grants and
+    /// logins, and events. What fails keeps none of the others from its turn.
     ///
     /// # Errors
-    /// As the database fails.
+    /// As the database fails; of several failures, the first.
     pub async fn sweep(&self) -> anyhow::Result<()> {
-        self.ledger.sweep().await?;
-        self.idempotency_keys.sweep().await?;
-        self.events.sweep(self.retention).await?;
-        Ok(())
+        let swept: [anyhow::Result<u64>; 6] = [
+            self.ledger.sweep().await.map_err(Into::into),
+            self.idempotency_keys.sweep().await.map_err(Into::into),
+            self.web_authorizations.sweep().await.map_err(Into::into),
+            self.web_tokens.sweep().await.map_err(Into::into),
+            self.mini_programs.sweep().await.map_err(Into::into),
+            self.events.sweep(self.retention).await.map_err(Into::into),
+        ];
+        swept.into_iter().try_for_each(|swept| swept.map(drop))
     }
 
     /// Reconciles the components for which that is due; returns how many there were.

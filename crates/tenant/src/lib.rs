@@ -23,4 +23,6 @@ pub use lingpai_storage::AuditFilter;
 pub use operators::Operators;
 pub use redirect_uris::RedirectUris;
 pub use tenants::{NewTenant, TenantChange, Tenants};
-pub use virtual_tokens::{VIRTUAL_TOKEN_LIFE, VirtualCaller, VirtualTokens};
+pub use virtual_tokens::{
+    ShownKey, Subject, SubjectKind, VIRTUAL_TOKEN_LIFE, VirtualCaller, VirtualTokens,
+};

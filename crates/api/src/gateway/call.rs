@@ -2,7 +2,8 @@
 //! place.
 
 use lingpai_authorizer::Proxy;
-use lingpai_tenant::{Error, VirtualCaller, VirtualTokens};
+use lingpai_model::{Appid, caller::Caller};
+use lingpai_tenant::{Error, Subject, SubjectKind, VirtualCaller, VirtualTokens};
 use poem::{Request, Response};
 
 use super::{Entrance, refusal::Refusal};
@@ -28,10 +29,12 @@ impl Calls {
     ) -> Result<Response, Refusal> {
         let shown = shown_token(request.uri().query().unwrap_or_default());
         let shown = shown.ok_or_else(Refusal::token_missing)?;
-        let verifying = self.tokens.authenticate(shown, entrance.via(&request));
-        let verified = entrance.verify(verifying).await?.map_err(refused)?;
-        let held = entrance.admit(&verified.caller).await?;
-        let answered = self.forwarded(entrance, &verified, (request, raw_path)).await;
+        let verifying =
+            self.tokens.authenticate(SubjectKind::Account, shown, entrance.via(&request));
+        let verified = entrance.verify(verifying).await?;
+        let (caller, appid) = of_account(verified.map_err(|error| refused(error, shown))?)?;
+        let held = entrance.admit(&caller).await?;
+        let answered = self.forwarded(entrance, (&caller, &appid), (request, raw_path)).await;
         Ok(entrance.tell(held, answered))
     }
 
@@ -39,12 +42,12 @@ impl Calls {
     async fn forwarded(
         &self,
         entrance: &Entrance,
-        verified: &VirtualCaller,
+        (caller, appid): (&Caller, &Appid),
         (request, raw_path): (Request, String),
     ) -> Result<Response, Refusal> {
         let _seat = entrance.pool.seat_soon().await?;
         let call = forward::call_of(request, raw_path);
-        let answered = self.proxy.call(&verified.caller, &verified.appid, call).await;
+        let answered = self.proxy.call(caller, appid, call).await;
         Ok(forward::answer_of(answered.map_err(Problem::from)?))
     }
 }
@@ -55,9 +58,21 @@ fn shown_token(query: &str) -> Option<&str> {
     query.split('&').find_map(|pair| pair.strip_prefix("access_token="))
 }
 
-fn refused(error: Error) -> Refusal {
+/// Who calls, and for which account.
+fn of_account(verified: VirtualCaller) -> Result<(Caller, Appid), Refusal> {
+    match verified.subject {
+        Subject::Account(appid) => Ok((verified.caller, appid)),
+        Subject::WebToken(_) | Subject::WebRefresh(_) => Err(Refusal::token_of_fan()),
+    }
+}
+
+/// Why `shown` is not taken for an account's token.
+fn refused(error: Error, shown: &str) -> Refusal {
     match error {
-        Error::VirtualTokenRefused => Refusal::token_refused(),
+        Error::VirtualTokenRefused => match SubjectKind::claimed_by(shown) {
+            Some(SubjectKind::WebToken | SubjectKind::WebRefresh) => Refusal::token_of_fan(),
+            Some(SubjectKind::Account) | None => Refusal::token_refused(),
+        },
         Error::VirtualTokenExpired => Refusal::token_expired(),
         error => Problem::from(error).into(),
     }

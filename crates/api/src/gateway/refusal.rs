@@ -29,7 +29,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    fn new(errcode: i64, reason: &'static str) -> Self {
+    fn new(errcode: i64, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { status: StatusCode::OK, errcode, reason: reason.into(), problem: None }
     }
 
@@ -78,9 +78,9 @@ impl Refusal {
         Self::new(41002, "the appid is missing: send that of an authorizer of yours")
     }
 
-    /// The grant type is another.
-    pub(super) fn grant_type() -> Self {
-        Self::new(40002, "the grant_type is missing or another: it is client_credential")
+    /// The grant type is another than the one that there is.
+    pub(super) fn grant_type(wanted: &'static str) -> Self {
+        Self::new(40002, format!("the grant_type is missing or another: it is {wanted}"))
     }
 
     /// Tokens are asked for by another method.
@@ -91,6 +91,125 @@ impl Refusal {
     /// The body of a request for a token is no JSON.
     pub(super) fn unreadable() -> Self {
         Self::new(47001, "the body cannot be read: send a JSON object, or a form")
+    }
+
+    /// A token for fans' interfaces is shown where an account's belongs.
+    pub(super) fn token_of_fan() -> Self {
+        Self::new(
+            40001,
+            "this access_token is a fan's (lpw_…, lpr_…) and good for /sns/userinfo and /sns/auth \
+             only: for this call get the account's from cgi-bin/token of this gateway",
+        )
+    }
+
+    /// A call for a fan came with another method.
+    pub(super) fn fan_method() -> Self {
+        Self::new(43001, "this is asked with GET, and everything stands in the query")
+    }
+
+    /// No code was sent.
+    pub(super) fn code_missing() -> Self {
+        Self::new(
+            41008,
+            "the code is missing: send the one (lpc_…) with which the fan came to your page",
+        )
+    }
+
+    /// No openid was sent.
+    pub(super) fn openid_missing() -> Self {
+        Self::new(41009, "the openid is missing: send the one that came with the access_token")
+    }
+
+    /// The openid is not the fan's whose token it is.
+    pub(super) fn other_openid() -> Self {
+        Self::new(
+            40003,
+            "the openid is not that of the access_token: send the one that came with it",
+        )
+    }
+
+    /// Nothing that the fan granted is kept for an account of the caller's.
+    pub(super) fn fan_unknown() -> Self {
+        Self::new(
+            40003,
+            "nothing that this fan granted is kept for an account of yours any more: send the fan \
+             to the authorization page again",
+        )
+    }
+
+    /// No token was sent with a call for a fan.
+    pub(super) fn fan_token_missing() -> Self {
+        Self::new(
+            41001,
+            "the query has no access_token: send the one (lpw_…) that sns/oauth2/access_token of \
+             this gateway gave for the fan's code",
+        )
+    }
+
+    /// The token is no fan's of ours, or not of a living key.
+    pub(super) fn fan_token_refused() -> Self {
+        Self::new(
+            40001,
+            "this access_token is not known, or its API key was changed or revoked: refresh it, or \
+             send the fan to the authorization page again",
+        )
+    }
+
+    /// An account's token is shown where a fan's belongs.
+    pub(super) fn token_of_account() -> Self {
+        Self::new(
+            40001,
+            "this access_token is an account's (lpv_…), and this interface wants the fan's own \
+             (lpw_…), which sns/oauth2/access_token of this gateway gives for the fan's code",
+        )
+    }
+
+    /// What a fan's token is refreshed with is shown where the token belongs.
+    pub(super) fn refresh_token_as_token() -> Self {
+        Self::new(
+            40001,
+            "this access_token is a refresh_token (lpr_…): send the access_token (lpw_…) that came \
+             with it",
+        )
+    }
+
+    /// The fan's token has run out, or WeChat's behind it has for good: to refresh it tells which.
+    pub(super) fn fan_token_expired() -> Self {
+        Self::new(
+            42001,
+            "this access_token has expired: refresh it with sns/oauth2/refresh_token of this \
+             gateway, which also says if the fan must consent again",
+        )
+    }
+
+    /// No refresh token was sent.
+    pub(super) fn refresh_token_missing() -> Self {
+        Self::new(
+            41003,
+            "the refresh_token is missing: send the one (lpr_…) that came with the access_token",
+        )
+    }
+
+    /// The refresh token is none of ours, not of a living key, or not of this account.
+    pub(super) fn refresh_token_refused() -> Self {
+        Self::new(
+            40030,
+            "this refresh_token is not known for this appid, or its API key was changed or \
+             revoked, or the fan withdrew: send the fan to the authorization page again",
+        )
+    }
+
+    /// The refresh token's time is over, here or at WeChat.
+    pub(super) fn refresh_token_expired() -> Self {
+        Self::new(
+            42002,
+            "this refresh_token has expired: send the fan to the authorization page again",
+        )
+    }
+
+    /// WeChat itself refused with `errcode`, which `problem` tells of.
+    pub(super) fn of_wechat(errcode: i64, problem: Problem) -> Self {
+        Self { status: StatusCode::OK, errcode, ..problem.into() }
     }
 
     /// The answer, at `now`.
@@ -149,6 +268,16 @@ fn wechats(code: Code) -> Option<i64> {
         Code::RateLimited | Code::TooManyAtOnce | Code::Overloaded | Code::RefreshCeiling => {
             Some(45011)
         }
+        // Invalid openid.
+        Code::FanNotFound => Some(40003),
+        // The refresh token has expired: the fan must consent again.
+        Code::FanGrantEnded => Some(42002),
+        // Invalid code.
+        Code::OneTimeCodeUnknown => Some(40029),
+        // The code has been used.
+        Code::OneTimeCodeUsed => Some(40163),
+        // The code has expired.
+        Code::OneTimeCodeExpired => Some(42003),
         // The clear_quota count of the month is used up.
         Code::AllowanceUsedUp => Some(48006),
         Code::ComponentNotFound
@@ -191,6 +320,9 @@ fn wechats(code: Code) -> Option<i64> {
         | Code::TooManyStreams
         | Code::TooManyPending
         | Code::ReplyTooLate
+        | Code::PageUrlRefused
+        | Code::MiniProgramSessionNotFound
+        | Code::MiniProgramDataUnreadable
         | Code::UpstreamRejected
         | Code::TicketMissing
         | Code::UpstreamTimeout
@@ -246,9 +378,23 @@ mod tests {
             (Refusal::key_refused(), 40125),
             (Refusal::secret_missing(), 41004),
             (Refusal::appid_missing(), 41002),
-            (Refusal::grant_type(), 40002),
+            (Refusal::grant_type("client_credential"), 40002),
             (Refusal::token_method(), 43001),
             (Refusal::unreadable(), 47001),
+            (Refusal::token_of_fan(), 40001),
+            (Refusal::fan_method(), 43001),
+            (Refusal::code_missing(), 41008),
+            (Refusal::openid_missing(), 41009),
+            (Refusal::other_openid(), 40003),
+            (Refusal::fan_unknown(), 40003),
+            (Refusal::fan_token_missing(), 41001),
+            (Refusal::fan_token_refused(), 40001),
+            (Refusal::token_of_account(), 40001),
+            (Refusal::refresh_token_as_token(), 40001),
+            (Refusal::fan_token_expired(), 42001),
+            (Refusal::refresh_token_missing(), 41003),
+            (Refusal::refresh_token_refused(), 40030),
+            (Refusal::refresh_token_expired(), 42002),
         ] {
             let (status, number, errmsg) = told(refusal).await;
             assert_eq!((status, number), (200, errcode), "{errmsg}");

@@ -6,7 +6,7 @@ use std::{borrow::Cow, time::Duration};
 use bytes::Bytes;
 use lingpai_authorizer::Authorizers;
 use lingpai_model::{Appid, Secret, caller::Caller};
-use lingpai_tenant::{ApiKeys, Error, VirtualTokens};
+use lingpai_tenant::{ApiKeys, Error, ShownKey, Subject, VirtualTokens};
 use poem::{Request, Response, http::Method};
 use serde_json::{Value, json};
 use url::form_urlencoded;
@@ -75,7 +75,9 @@ impl Tokens {
         let appid = appid.ok_or_else(Refusal::appid_missing)?;
         let appid = Appid::parse(appid).map_err(|_| Problem::authorizer_not_found())?;
         self.authorizers.get(&caller.scope, &appid).await.map_err(Problem::from)?;
-        let (token, life) = self.tokens.mint(caller, shown, &appid).await.map_err(refused)?;
+        let (shown, subject) = (ShownKey::of(shown).map_err(refused)?, Subject::Account(appid));
+        let minted = self.tokens.mint(caller, &shown, &subject, None).await;
+        let (token, life) = minted.map_err(refused)?;
         Ok(answer(&token, life))
     }
 
@@ -90,7 +92,7 @@ impl Tokens {
         if credentials.grant_type.as_deref() == Some(GRANT_TYPE) {
             Ok(credentials)
         } else {
-            Err(Refusal::grant_type())
+            Err(Refusal::grant_type(GRANT_TYPE))
         }
     }
 }
@@ -147,7 +149,8 @@ impl Credentials {
     }
 }
 
-fn refused(error: Error) -> Refusal {
+/// Why a key is not taken for a secret.
+pub(super) fn refused(error: Error) -> Refusal {
     match error {
         Error::Unauthenticated => Refusal::key_refused(),
         error => Problem::from(error).into(),

@@ -21,6 +21,7 @@ use crate::{
     auth::Entry,
     input::MAX_JSON_BYTES,
     problem::{Code, Problem, Result},
+    tenant::is_for_fan,
 };
 
 /// The header by which a client names one creating call.
@@ -33,7 +34,8 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// What is done anew each time, key or no key: it changes nothing twice, and neither a token nor a
-/// profile may be kept, or answered when it is another by now. What is searched for is found anew.
+/// profile may be kept, or answered when it is another by now. What is searched for is found anew. So
+/// is what is done for fans ([`is_for_fan`]): their codes have their effect once by themselves.
 const DONE_ANEW: [&str; 3] = ["/access-token", "/profile-refresh", "/events/search"];
 
 /// Refusals that may be none tomorrow, when the key is mended or the thing is there.
@@ -48,7 +50,7 @@ const PASSING: [StatusCode; 6] = [
 
 /// Whether a POST to `path` is made once for each key, as [`Idempotent`] does it.
 pub(crate) fn is_made_once(path: &str) -> bool {
-    !DONE_ANEW.iter().any(|end| path.ends_with(end))
+    !is_for_fan(path) && !DONE_ANEW.iter().any(|end| path.ends_with(end))
 }
 
 /// An endpoint whose POST requests with an `Idempotency-Key` have their effect once: their answer is
@@ -228,7 +230,7 @@ mod tests {
     use poem::{EndpointExt as _, Route, endpoint::make, post, test::TestClient};
 
     use super::*;
-    use crate::{middleware::Observed, sample};
+    use crate::{middleware::Observed, sample, tenant::FAN_PATHS};
 
     /// What the creating call behind the middleware does.
     #[derive(Clone, Copy)]
@@ -276,7 +278,7 @@ mod tests {
             }));
             let (clock, entropy) = sample::world();
             let route = Route::new().at("/a", creates.clone());
-            let route = DONE_ANEW.into_iter().fold(route, |it, path| it.at(path, creates.clone()));
+            let route = done_anew().fold(route, |it, path| it.at(path, creates.clone()));
             let once = Idempotent::of_tenants(route, self.keys.clone(), clock.clone());
             let by = Arc::new(sample::caller(&Scope::ALL));
             let behind = once.before(move |mut request| {
@@ -285,6 +287,10 @@ mod tests {
             });
             TestClient::new(Observed::new(behind, (clock, entropy)))
         }
+    }
+
+    fn done_anew() -> impl Iterator<Item = &'static str> {
+        DONE_ANEW.into_iter().chain(FAN_PATHS)
     }
 
     async fn sent(
@@ -357,10 +363,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tokens_and_profiles_are_fetched_anew_whatever_key_is_named() {
+    async fn tokens_profiles_and_what_is_about_fans_are_told_anew_whatever_key_is_named() {
         let house = House::new().await;
         let client = house.client(Does::Creates);
-        for (nth, path) in (1..).zip(DONE_ANEW.into_iter().flat_map(|path| [path, path])) {
+        for (nth, path) in (1..).zip(done_anew().flat_map(|path| [path, path])) {
             let request = client.post(path).header(IDEMPOTENCY_KEY_HEADER, "k1");
             let answer = request.body("{}").send().await;
             answer.assert_header_is_not_exist("idempotency-replayed");

@@ -5,7 +5,7 @@ use lingpai_authorizer::{Error, PathRefusal};
 use lingpai_component_token::{Error as ComponentError, UpstreamFault};
 use lingpai_model::{Appid, Instant, quota::BEIJING, token::TokenKind};
 
-use super::{Code, Problem, Retry, of_component};
+use super::{Code, Problem, Retry, fan, of_component};
 
 impl Problem {
     /// No such authorizer, or not the caller's: both look alike.
@@ -71,8 +71,16 @@ fn of(error: &Error) -> Problem {
         E::AccountElsewhere { appid } => account_elsewhere(appid),
         E::NoProfile { appid } => no_profile(appid),
         E::BadEncodingAesKey(_) => Problem::bad_encoding_aes_key(),
-        // No route asks for what a fan granted.
-        E::FanUnknown | E::FanGrantEnded => Problem::internal(),
+        // Only browsers send fans out and back, and they are shown pages.
+        E::WebLinkUnknown | E::WebAuthorizationUnknown => Problem::internal(),
+        E::TooManyFans | E::Busy => Problem::overloaded(),
+        E::FanUnknown => fan::not_found(),
+        E::FanGrantEnded => fan::grant_ended(),
+        E::OneTimeCodeUnknown => fan::code_unknown(),
+        E::WebAuthorizationRefused(refusal) => fan::refused(*refusal),
+        E::BadPageUrl(fault) => fan::page_url_refused(fault),
+        E::MiniProgramSessionNotFound { appid } => fan::session_not_found(appid),
+        E::MiniProgramData(fault) => fan::data_unreadable(*fault),
         E::NoAccessToken { .. } => Problem::upstream_garbled(),
         E::NoOtherToken { appid } => no_other_token(appid),
         E::RefreshTokensRefused { refusal, .. } => of(refusal),

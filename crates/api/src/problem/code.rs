@@ -106,6 +106,22 @@ pub enum Code {
     TooManyPending,
     /// WeChat waits for a reply to the message no longer.
     ReplyTooLate,
+    /// No such fan of the account's.
+    FanNotFound,
+    /// What the fan granted has ended.
+    FanGrantEnded,
+    /// The one-time code is none of ours, or not the caller's.
+    OneTimeCodeUnknown,
+    /// The one-time code was used before.
+    OneTimeCodeUsed,
+    /// The one-time code's minute is over.
+    OneTimeCodeExpired,
+    /// The address of the page cannot be signed.
+    PageUrlRefused,
+    /// No fan with this openid has logged in to the mini program.
+    MiniProgramSessionNotFound,
+    /// The data cannot be read with the fan's session key.
+    MiniProgramDataUnreadable,
     /// WeChat refused.
     UpstreamRejected,
     /// No usable ticket is stored, so there is no component token.
@@ -132,7 +148,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 62] = [
+    pub const ALL: [Self; 70] = [
         Self::Unauthenticated,
         Self::ScopeMissing,
         Self::AuthorizerNotFound,
@@ -184,6 +200,14 @@ impl Code {
         Self::TooManyStreams,
         Self::TooManyPending,
         Self::ReplyTooLate,
+        Self::FanNotFound,
+        Self::FanGrantEnded,
+        Self::OneTimeCodeUnknown,
+        Self::OneTimeCodeUsed,
+        Self::OneTimeCodeExpired,
+        Self::PageUrlRefused,
+        Self::MiniProgramSessionNotFound,
+        Self::MiniProgramDataUnreadable,
         Self::UpstreamRejected,
         Self::TicketMissing,
         Self::UpstreamTimeout,
@@ -225,6 +249,7 @@ impl Code {
     /// occurrence. `refresh_resting`, `rate_limited` and `allowance_used_up` tell their own in each
     /// answer.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "each code once, so that a new one has to say it")]
     pub fn retry_after_secs(self) -> Option<u32> {
         match self {
             Self::TicketMissing
@@ -280,6 +305,14 @@ impl Code {
             | Self::QuarantineNotFound
             | Self::StillUnreadable
             | Self::ReplyTooLate
+            | Self::FanNotFound
+            | Self::FanGrantEnded
+            | Self::OneTimeCodeUnknown
+            | Self::OneTimeCodeUsed
+            | Self::OneTimeCodeExpired
+            | Self::PageUrlRefused
+            | Self::MiniProgramSessionNotFound
+            | Self::MiniProgramDataUnreadable
             | Self::UpstreamRejected
             | Self::UpstreamGarbled
             | Self::RefreshResting
@@ -349,6 +382,14 @@ impl Code {
             | Self::TooManyStreams
             | Self::TooManyPending
             | Self::ReplyTooLate
+            | Self::FanNotFound
+            | Self::FanGrantEnded
+            | Self::OneTimeCodeUnknown
+            | Self::OneTimeCodeUsed
+            | Self::OneTimeCodeExpired
+            | Self::PageUrlRefused
+            | Self::MiniProgramSessionNotFound
+            | Self::MiniProgramDataUnreadable
             | Self::UpstreamRejected
             | Self::TicketMissing
             | Self::LeaseBusy
@@ -414,6 +455,14 @@ impl Code {
             Self::TooManyStreams => ("too_many_streams", S::TOO_MANY_REQUESTS, 7_900_051, "Too many streams at once"),
             Self::TooManyPending => ("too_many_pending", S::TOO_MANY_REQUESTS, 7_900_061, "Too many deliveries wait"),
             Self::ReplyTooLate => ("reply_too_late", S::CONFLICT, 7_900_062, "Nobody waits for the reply any more"),
+            Self::FanNotFound => ("fan_not_found", S::NOT_FOUND, 7_900_063, "No such fan"),
+            Self::FanGrantEnded => ("fan_grant_ended", S::CONFLICT, 7_900_064, "The fan's grant has ended"),
+            Self::OneTimeCodeUnknown => ("one_time_code_unknown", S::UNPROCESSABLE_ENTITY, 7_900_065, "No such one-time code"),
+            Self::OneTimeCodeUsed => ("one_time_code_used", S::CONFLICT, 7_900_066, "The one-time code was used"),
+            Self::OneTimeCodeExpired => ("one_time_code_expired", S::CONFLICT, 7_900_067, "The one-time code has expired"),
+            Self::PageUrlRefused => ("page_url_refused", S::UNPROCESSABLE_ENTITY, 7_900_068, "This address cannot be signed"),
+            Self::MiniProgramSessionNotFound => ("mini_program_session_not_found", S::NOT_FOUND, 7_900_069, "The fan has not logged in"),
+            Self::MiniProgramDataUnreadable => ("mini_program_data_unreadable", S::UNPROCESSABLE_ENTITY, 7_900_070, "The data cannot be read"),
             Self::UpstreamRejected => ("upstream_rejected", S::BAD_GATEWAY, 7_900_052, "WeChat refused"),
             Self::TicketMissing => ("ticket_missing", S::SERVICE_UNAVAILABLE, 7_900_053, "No ticket from WeChat yet"),
             Self::UpstreamTimeout => ("upstream_timeout", S::GATEWAY_TIMEOUT, 7_900_054, "WeChat did not answer in time"),

@@ -1,6 +1,7 @@
 //! Each code once: which error leads to it, and what is told.
 
 mod events;
+mod fans;
 
 use std::sync::Arc;
 

@@ -50,9 +50,9 @@ impl ErasuresApi {
     /// Erase what is kept of an account's fans.
     ///
     /// Of one fan or of all: events, also those in quarantine, deliveries under way and ended, replies
-    /// that wait to be sent, and tokens of web authorizations; without a fan also lingpai's own events
-    /// about the account. What was sent to your endpoints is beyond our reach. It cannot be undone. Needs
-    /// the scope `event:erase`.
+    /// that wait to be sent, tokens of web authorizations, and sessions of mini programs; without a fan
+    /// also lingpai's own events about the account. What was sent to your endpoints is beyond our reach.
+    /// It cannot be undone. Needs the scope `event:erase`.
     #[oai(path = "/authorizers/:appid/erasures", method = "post", operation_id = "erase_fans")]
     async fn erase(
         &self,

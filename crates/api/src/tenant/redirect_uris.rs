@@ -48,8 +48,9 @@ impl Example for RedirectUriView {
 impl RedirectUrisApi {
     /// Register a redirect URI.
     ///
-    /// From then on it may be the `return_url` of an authorization. One that is registered already
-    /// stays. Needs the scope `authorizer:write`.
+    /// From then on it may be the `return_url` of an authorization, and fans may be sent there (the
+    /// `redirect_uri` of web authorization, 网页授权). One that is registered already stays. Needs the
+    /// scope `authorizer:write`.
     #[oai(path = "/redirect-uris", method = "post", operation_id = "register_redirect_uri")]
     async fn register(
         &self,
@@ -77,7 +78,8 @@ impl RedirectUrisApi {
     /// Remove a redirect URI.
     ///
     /// From then on it can be no `return_url`, and nobody is sent there any more: authorizations that
-    /// were started with it end on our own page. Needs the scope `authorizer:write`.
+    /// were started with it end on our own page, and so do fans who are on their way. Needs the scope
+    /// `authorizer:write`.
     #[oai(path = "/redirect-uris", method = "delete", operation_id = "remove_redirect_uri")]
     async fn remove(
         &self,

@@ -16,7 +16,7 @@ pub(crate) enum ScopeView {
     /// Read real access tokens.
     #[oai(rename = "token:read")]
     TokenRead,
-    /// Call WeChat, through proxy and gateway.
+    /// Call WeChat through proxy and gateway, and look after fans.
     #[oai(rename = "wechat:call")]
     WechatCall,
     /// Read events and deliveries.

@@ -55,7 +55,7 @@ impl Endpoint for ReturnPage {
             }
             Brought::NoCode => self.present(link, &Outcome::NoCode, &visit).await,
             Brought::Code { state, code: authorization_code } => {
-                let cookie = ReturnCookie::of(link, pages.is_https());
+                let cookie = ReturnCookie::of_link(link, pages.reach());
                 let taken = match (state, cookie.read(&request)) {
                     (Some(state), Some(cookie)) => {
                         self.hand_in(link, Return { state, cookie, authorization_code }).await
@@ -166,7 +166,7 @@ mod tests {
     use lingpai_model::{Appid, authorization::Authorization, clock::Entropy};
 
     use super::*;
-    use crate::sample;
+    use crate::{sample, wechat::return_cookie::Reach};
 
     #[test]
     fn only_a_grant_of_all_that_was_asked_for_goes_on_to_the_tenant_unseen() {
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn a_code_leaves_the_address_whatever_became_of_it() {
         let link = LinkToken::draw(&Entropy::seeded(1));
-        let cookie = ReturnCookie::of(&link, true);
+        let cookie = ReturnCookie::of_link(&link, Reach::Https);
         for (taken, cookies) in [(Taken::Yes, vec![cookie.clear()]), (Taken::No, vec![])] {
             let answer = to_clean_address(&link, taken, &cookie);
             assert_eq!(answer.status(), StatusCode::SEE_OTHER);

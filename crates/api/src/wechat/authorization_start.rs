@@ -98,7 +98,7 @@ impl StartPage {
         };
         let mut answer =
             html::page(StatusCode::OK, &template, &nonce, Referrer::Origin, logo.as_ref())?;
-        let cookie = ReturnCookie::of(link, pages.is_https());
+        let cookie = ReturnCookie::of_link(link, pages.reach());
         set_cookie(&mut answer, &cookie.keep(&consent.state, secs_left));
         visit.remember_language(&mut answer);
         Ok(answer)

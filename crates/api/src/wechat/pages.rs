@@ -18,6 +18,7 @@ use super::{
     html::set_cookie,
     language::Language,
     outcome::{Back, Outcome, Ways},
+    return_cookie::Reach,
 };
 use crate::{
     middleware::{Cause, RequestId, TrustedProxies},
@@ -35,6 +36,7 @@ struct Inner {
     clock: SharedClock,
     entropy: Entropy,
     public_url: Url,
+    reach: Reach,
     proxies: TrustedProxies,
 }
 
@@ -46,7 +48,9 @@ impl AuthorizationPages {
         public_url: Url,
         proxies: TrustedProxies,
     ) -> Self {
-        Self { inner: Arc::new(Inner { authorizations, clock, entropy, public_url, proxies }) }
+        let reach = Reach::of(&public_url);
+        let inner = Inner { authorizations, clock, entropy, public_url, reach, proxies };
+        Self { inner: Arc::new(inner) }
     }
 
     /// `GET /authorize/{link}`.
@@ -77,8 +81,8 @@ impl AuthorizationPages {
         &self.inner.entropy
     }
 
-    pub(super) fn is_https(&self) -> bool {
-        self.inner.public_url.scheme() == "https"
+    pub(super) fn reach(&self) -> Reach {
+        self.inner.reach
     }
 
     /// Whole seconds from now to `at`, never negative.
@@ -144,6 +148,15 @@ impl AuthorizationPages {
             | Error::BadEncodingAesKey(_)
             | Error::FanUnknown
             | Error::FanGrantEnded
+            | Error::WebLinkUnknown
+            | Error::TooManyFans
+            | Error::Busy
+            | Error::WebAuthorizationUnknown
+            | Error::WebAuthorizationRefused(_)
+            | Error::OneTimeCodeUnknown
+            | Error::BadPageUrl(_)
+            | Error::MiniProgramSessionNotFound { .. }
+            | Error::MiniProgramData(_)
             | Error::NoAccessToken { .. }
             | Error::NoOtherToken { .. }
             | Error::RefreshTokensRefused { .. }

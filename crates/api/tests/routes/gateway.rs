@@ -143,7 +143,11 @@ async fn a_key_without_the_scope_and_a_path_that_never_passes_are_refused() {
         "/gateway/cgi-bin/Token",
         "/gateway/cgi-bin/token/",
         "/gateway/cgi-bin/%74oken",
-        "/gateway/sns/oauth2/access_token",
+        "/gateway/sns/oauth2/component/access_token",
+        "/gateway/sns/jscode2session",
+        "/gateway/sns/UserInfo",
+        "/gateway/sns/userinfo/",
+        "/gateway/sns/%75serinfo",
         "/gateway/",
     ] {
         assert_refused(call(&house, path, &token).await, 48001).await;

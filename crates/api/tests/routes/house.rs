@@ -5,9 +5,9 @@ use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 use futures_util::FutureExt as _;
 use lingpai_api::{ApiSettings, MetricsPage, Mount, Readiness, Services, gateway_routes, routes};
 use lingpai_authorizer::{
-    Accounts, AuthorizationUrls, Authorizations, AuthorizerTokens, Authorizers, Claims, Grants,
-    Ledger, NewAccount, Proxy, ProxyPolicy, PublishTests, Quotas, Reconciliations, Renewals,
-    SystemHealth, Uncatalogued, WebTokens,
+    Accounts, AuthorizationUrls, Authorizations, AuthorizerTokens, Authorizers, Claims, Fans,
+    Grants, JsSdk, Ledger, MiniPrograms, NewAccount, Proxy, ProxyPolicy, PublishTests, Quotas,
+    Reconciliations, Renewals, SystemHealth, Uncatalogued, WebAuthorizations, WebTokens,
 };
 use lingpai_callback::{
     AccountPushes, AuthorizerPushes, ComponentPushes, Erasures, MessagePushes, PublishChecks,
@@ -322,6 +322,10 @@ impl Wiring {
         Proxy::new(self.base.clone(), self.wechat(), tokens, ledger, policy)
     }
 
+    fn fans(&self, tokens: AuthorizerTokens, web_tokens: WebTokens, ledger: Ledger) -> Fans {
+        Fans::new(self.wechat(), self.db(), tokens, web_tokens, ledger)
+    }
+
     /// What the services of events are made of. Loopback may be reached, nothing else that is private.
     fn webhooks(&self) -> WebhookBase {
         let loopback = Network::parse("127.0.0.0/8").expect("a fixed network");
@@ -344,9 +348,9 @@ impl Wiring {
         Listeners::new(self.db(), self.now(), self.chance())
     }
 
-    fn messages(&self, web_tokens: WebTokens) -> MessagePushes {
-        let asker = Asker::new(self.webhooks());
-        MessagePushes::new(self.webhooks(), web_tokens, asker, self.listeners())
+    fn messages(&self, web_tokens: WebTokens, mini_programs: MiniPrograms) -> MessagePushes {
+        let (webhooks, asker) = (self.webhooks(), Asker::new(self.webhooks()));
+        MessagePushes::new(webhooks, web_tokens, mini_programs, asker, self.listeners())
     }
 
     fn release_check(&self, grants: Grants) -> ReleaseCheck {
@@ -380,9 +384,10 @@ impl Wiring {
         );
         let ledger = Ledger::new(self.db(), self.now(), self.chance());
         let api_keys = ApiKeys::new(self.db(), self.now(), self.chance());
-        let web_tokens = WebTokens::new(base(), self.wechat(), component());
+        let web_tokens = WebTokens::new(base(), self.wechat(), component(), ledger.clone());
+        let mini_programs = MiniPrograms::new(base(), self.wechat(), component(), ledger.clone());
         let recorded = Arc::new(Notify::new());
-        let messages = self.messages(web_tokens.clone());
+        let messages = self.messages(web_tokens.clone(), mini_programs.clone());
         let release_check = self.release_check(grants.clone());
         Services {
             components: Components::new(self.db(), self.now(), self.chance()),
@@ -399,6 +404,15 @@ impl Wiring {
             accounts: Accounts::new(base(), self.wechat()),
             reconciliations,
             proxy: self.proxy(tokens.clone(), ledger.clone()),
+            web_authorizations: WebAuthorizations::new(
+                base(),
+                self.wechat(),
+                component(),
+                web_tokens.clone(),
+                self.urls(),
+            ),
+            fans: self.fans(tokens.clone(), web_tokens.clone(), ledger.clone()),
+            jssdk: JsSdk::new(base(), self.wechat(), tokens.clone()),
             quotas: Quotas::new(base(), self.wechat(), component(), tokens),
             virtual_tokens: VirtualTokens::new(api_keys.clone()),
             api_keys,
@@ -419,7 +433,9 @@ impl Wiring {
             tail: Tail::new(self.db(), self.now()),
             listeners: self.listeners(),
             auto_replies: AutoReplyRules::new(self.webhooks()),
-            erasures: Erasures::new(self.events(), web_tokens),
+            erasures: Erasures::new(self.events(), web_tokens.clone(), mini_programs.clone()),
+            mini_programs,
+            web_tokens,
             quarantine: Quarantine::new(messages, recorded),
             rehearsals: self.rehearsals(),
             publish_checks: PublishChecks::new(self.db()),

@@ -3,7 +3,9 @@
 mod client;
 mod endpoints;
 mod events;
+mod fan_pages;
 mod gateway;
+mod gateway_fans;
 mod house;
 mod idempotency;
 mod limits;

@@ -6,8 +6,8 @@ use futures_util::FutureExt as _;
 use lingpai_api::{ApiSettings, MetricsPage, NotReady, Readiness, Services};
 use lingpai_authorizer::{
     Accounts, AuthorizationUrls, Authorizations, AuthorizerTokens, Authorizers, Claims,
-    CustomerService, Grants, Ledger, Proxy, ProxyPolicy, PublishTests, Quotas, Reconciliations,
-    Renewals, SystemHealth, WebTokens,
+    CustomerService, Fans, Grants, JsSdk, Ledger, MiniPrograms, Proxy, ProxyPolicy, PublishTests,
+    Quotas, Reconciliations, Renewals, SystemHealth, WebAuthorizations, WebTokens,
 };
 use lingpai_callback::{
     AccountPushes, AuthorizerPushes, ComponentPushes, Erasures, LateReplyWorker, MessagePushes,
@@ -50,7 +50,9 @@ pub(super) struct Base<'a> {
 pub(super) struct Shared {
     component_tokens: ComponentTokens,
     ticket_watch: TicketWatch,
+    ledger: Ledger,
     web_tokens: WebTokens,
+    mini_programs: MiniPrograms,
     webhooks: WebhookBase,
     /// Takes messages; the endpoints that are asked for replies have their seats in here.
     messages: MessagePushes,
@@ -72,7 +74,11 @@ impl Base<'_> {
         let ticket_watch = TicketWatch::new(db(), wechat(), world().0, world().1);
         let component_tokens =
             ComponentTokens::new(self.keeper(), wechat(), self.tickets(), ticket_watch.clone());
-        let web_tokens = WebTokens::new(self.keeper(), wechat(), component_tokens.clone());
+        let ledger = Ledger::new(db(), world().0, world().1);
+        let web_tokens =
+            WebTokens::new(self.keeper(), wechat(), component_tokens.clone(), ledger.clone());
+        let mini_programs =
+            MiniPrograms::new(self.keeper(), wechat(), component_tokens.clone(), ledger.clone());
         let webhooks = WebhookBase {
             db: db(),
             sender: self.tenants.clone(),
@@ -84,11 +90,21 @@ impl Base<'_> {
         let messages = MessagePushes::new(
             webhooks.clone(),
             web_tokens.clone(),
+            mini_programs.clone(),
             Asker::new(webhooks.clone()),
             Listeners::new(db(), world().0, world().1),
         );
         let quarantine = Quarantine::new(messages.clone(), Arc::clone(&bells.recorded));
-        Shared { component_tokens, ticket_watch, web_tokens, webhooks, messages, quarantine }
+        Shared {
+            component_tokens,
+            ticket_watch,
+            ledger,
+            web_tokens,
+            mini_programs,
+            webhooks,
+            messages,
+            quarantine,
+        }
     }
 
     /// The services with work to do by themselves.
@@ -106,14 +122,24 @@ impl Base<'_> {
             reconciliations.clone(),
         );
         let customer_service = CustomerService::new(wechat(), authorizer_tokens.clone());
+        let web_authorizations = WebAuthorizations::new(
+            self.keeper(),
+            wechat(),
+            components(),
+            shared.web_tokens.clone(),
+            self.urls(),
+        );
         Crank {
+            web_authorizations,
+            web_tokens: shared.web_tokens.clone(),
+            mini_programs: shared.mini_programs.clone(),
             processor: Processor::new(db(), grants.clone(), shared.quarantine.clone()),
             grants,
             component_tokens: components(),
             authorizer_tokens,
             ticket_watch: shared.ticket_watch.clone(),
             reconciliations,
-            ledger: Ledger::new(db(), world().0, world().1),
+            ledger: shared.ledger.clone(),
             api_keys: ApiKeys::new(db(), world().0, world().1),
             idempotency_keys: IdempotencyKeys::new(db(), world().0),
             dispatcher: Dispatcher::new(shared.webhooks.clone()),
@@ -138,6 +164,7 @@ impl Base<'_> {
         let (tickets, recorded) = (self.tickets(), Arc::clone(&bells.recorded));
         let webhooks = || shared.webhooks.clone();
         let authorizer_pushes = self.authorizer_pushes(&shared.messages, grants.clone());
+        let mini_programs = shared.mini_programs.clone();
         Ok(Services {
             components: Components::new(db(), clock(), entropy()),
             tickets: tickets.clone(),
@@ -160,6 +187,10 @@ impl Base<'_> {
             ledger: crank.ledger.clone(),
             quotas: Quotas::new(self.keeper(), wechat(), components(), tokens()),
             claims: Claims::new(db(), clock(), entropy()),
+            web_authorizations: crank.web_authorizations.clone(),
+            fans: self.fans(crank, &shared),
+            jssdk: JsSdk::new(self.keeper(), wechat(), tokens()),
+            mini_programs: mini_programs.clone(),
             system_health: SystemHealth::new(db(), clock()),
             component_pushes: ComponentPushes::new(db(), tickets, world(), recorded),
             account_pushes: AccountPushes::new(shared.messages),
@@ -170,7 +201,8 @@ impl Base<'_> {
             tail: Tail::new(db(), clock()),
             listeners: Listeners::new(db(), clock(), entropy()),
             auto_replies: AutoReplyRules::new(webhooks()),
-            erasures: Erasures::new(crank.events.clone(), shared.web_tokens),
+            erasures: Erasures::new(crank.events.clone(), shared.web_tokens.clone(), mini_programs),
+            web_tokens: shared.web_tokens,
             quarantine: shared.quarantine,
             rehearsals: self.rehearsals()?,
             publish_checks: PublishChecks::new(db()),
@@ -186,6 +218,16 @@ impl Base<'_> {
     fn proxy(&self, crank: &Crank) -> Proxy {
         let (tokens, ledger) = (crank.authorizer_tokens.clone(), crank.ledger.clone());
         Proxy::new(self.keeper(), self.wechat.clone(), tokens, ledger, self.policy())
+    }
+
+    fn fans(&self, crank: &Crank, shared: &Shared) -> Fans {
+        Fans::new(
+            self.wechat.clone(),
+            self.db.clone(),
+            crank.authorizer_tokens.clone(),
+            shared.web_tokens.clone(),
+            crank.ledger.clone(),
+        )
     }
 
     fn authorizer_pushes(&self, messages: &MessagePushes, grants: Grants) -> AuthorizerPushes {
