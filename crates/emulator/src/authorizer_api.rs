@@ -10,6 +10,7 @@ mod messages;
 mod multipart;
 mod qr_codes;
 mod quotas;
+mod tickets;
 mod users;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::world::World;
 pub(crate) use media::takes_files;
 
 const USERS: &[u32] = &[2];
+const WEB_PAGES: &[u32] = &[4];
 const QR_CODES: &[u32] = &[3];
 const MENU: &[u32] = &[15];
 const MESSAGES: &[u32] = &[1, 6, 19, 100, 101];
@@ -57,6 +59,7 @@ pub(crate) fn route(path: &str) -> Option<ApiRoute> {
         "/cgi-bin/material/get_materialcount" => (Get, Account, MATERIAL, media::count_materials),
         "/cgi-bin/qrcode/create" => (Post, Account, QR_CODES, qr_codes::create),
         qr_codes::SHOW_PATH => (Get, Nothing, &[], qr_codes::show),
+        "/cgi-bin/ticket/getticket" => (Get, Account, WEB_PAGES, tickets::get),
         "/cgi-bin/clear_quota" => (Post, Any, &[], quotas::clear),
         "/cgi-bin/openapi/quota/get" => (Post, Any, &[], quotas::get),
         "/cgi-bin/openapi/quota/clear" => (Post, Any, &[], quotas::clear_path),

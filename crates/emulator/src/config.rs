@@ -17,6 +17,11 @@ use crate::state::quota::Rate;
 /// `expires_in` 7200.
 const TOKEN_LIFE_SECS: u64 = 7200;
 
+/// How long tickets of the JS-SDK live, in seconds.
+///
+/// Source: WeChat docs, "JS-SDK" (JS-SDK说明文档), appendix 1: `expires_in` 7200.
+const TICKET_LIFE_SECS: u64 = 7200;
+
 /// The largest file that can be uploaded.
 ///
 /// Source: WeChat docs, "Upload temporary media": an image has 10 MB at most.
@@ -65,6 +70,8 @@ pub struct ComponentConfig {
     pub messages_url: Option<String>,
     /// 登录授权的发起页域名: if set, the host of every `redirect_uri` must be this one.
     pub start_page_host: Option<String>,
+    /// 公众号开发域名: if set, fans of accounts that granted come back to this host only.
+    pub page_host: Option<String>,
 }
 
 /// How often and how patiently pushes are sent.
@@ -120,6 +127,10 @@ pub struct Switches {
     pub info_without_refresh_token: bool,
     /// The largest file that can be uploaded; beyond it errcode 45001.
     pub largest_media_bytes: u64,
+    /// The life in seconds of tickets of the JS-SDK issued from now on.
+    pub ticket_life_secs: u64,
+    /// Exchanged codes of web authorization are told to be of virtual users: `is_snapshotuser` 1.
+    pub snapshot_users: bool,
 }
 
 /// An account: it can authorize the component, or be called with its own secret.
@@ -151,9 +162,12 @@ pub struct AccountConfig {
     /// Whether the account has API permissions at all; without, it authorizes with empty tokens.
     #[serde(default = "yes")]
     pub api_permission: bool,
-    /// Who follows it.
+    /// Who uses it.
     #[serde(default)]
     pub fans: Vec<Fan>,
+    /// 网页授权域名: if set, fans come back to this host only, unless through the component.
+    #[serde(default)]
+    pub web_host: Option<String>,
     /// The account's own app secret; without it there are no ordinary access tokens.
     #[serde(default)]
     pub appsecret: Option<String>,
@@ -194,14 +208,33 @@ pub enum AccountKind {
     MiniProgram,
 }
 
-/// A follower of an account.
+/// Somebody who uses an account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fan {
-    /// The follower's id at this account.
+    /// The fan's id at this account.
     pub openid: String,
-    /// The follower's name.
+    /// The fan's name.
     pub nickname: String,
+    /// The fan across the accounts of one owner; told wherever WeChat tells it.
+    #[serde(default)]
+    pub unionid: Option<String>,
+    /// Whether the fan follows the account.
+    #[serde(default = "yes")]
+    pub is_follower: bool,
+}
+
+impl Fan {
+    /// A follower without a `unionid`.
+    #[must_use]
+    pub fn new(openid: &str, nickname: &str) -> Self {
+        Self {
+            openid: openid.to_owned(),
+            nickname: nickname.to_owned(),
+            unionid: None,
+            is_follower: true,
+        }
+    }
 }
 
 impl EmulatorConfig {
@@ -246,6 +279,7 @@ impl Default for ComponentConfig {
             events_url: None,
             messages_url: None,
             start_page_host: None,
+            page_host: None,
         }
     }
 }
@@ -273,6 +307,8 @@ impl Default for Switches {
             token_life_secs: TOKEN_LIFE_SECS,
             info_without_refresh_token: false,
             largest_media_bytes: LARGEST_MEDIA_BYTES,
+            ticket_life_secs: TICKET_LIFE_SECS,
+            snapshot_users: false,
         }
     }
 }
@@ -314,10 +350,15 @@ impl AccountConfig {
                 AccountKind::OfficialAccount => vec![1, 2, 3, 4, 7, 11, 15, 24],
                 AccountKind::MiniProgram => vec![17, 18, 19, 25, 30],
             },
-            fans: vec![Fan { openid, nickname: "全网发布检测".to_owned() }],
+            fans: vec![Fan::new(&openid, "全网发布检测")],
             appsecret: None,
             ..token_shop()
         }
+    }
+
+    /// One of its fans.
+    pub(crate) fn fan(&self, openid: &str) -> Option<&Fan> {
+        self.fans.iter().find(|fan| fan.openid == openid)
     }
 
     /// How its messages are written: the component's are always XML.
@@ -342,10 +383,7 @@ fn yes() -> bool {
 }
 
 fn token_shop() -> AccountConfig {
-    let fan = |openid: &str, nickname: &str| Fan {
-        openid: openid.to_owned(),
-        nickname: nickname.to_owned(),
-    };
+    let unionid = Some("uLingPai000000000000000fan01".to_owned());
     AccountConfig {
         appid: "wxa0b1c2d3e4f50617".to_owned(),
         user_name: "gh_0a1b2c3d4e5f".to_owned(),
@@ -358,11 +396,12 @@ fn token_shop() -> AccountConfig {
         permission_sets: vec![1, 2, 3, 4, 7, 11, 15, 24],
         api_permission: true,
         fans: vec![
-            fan("oLingPai000000000000000fan01", "小林"),
-            fan("oLingPai000000000000000fan02", "Ada 🌸"),
+            Fan { unionid, ..Fan::new("oLingPai000000000000000fan01", "小林") },
+            Fan::new("oLingPai000000000000000fan02", "Ada 🌸"),
         ],
         appsecret: Some("CANARYshop0123456789abcdef012345".to_owned()),
         messages_url: None,
+        web_host: None,
         push_token: None,
         encoding_aes_key: None,
         message_format: MessageFormat::Xml,
@@ -384,6 +423,7 @@ fn token_orders() -> AccountConfig {
         fans: Vec::new(),
         appsecret: Some("CANARYorders456789abcdef01234567".to_owned()),
         messages_url: None,
+        web_host: None,
         push_token: None,
         encoding_aes_key: None,
         message_format: MessageFormat::Xml,
@@ -405,6 +445,7 @@ fn token_flowers() -> AccountConfig {
         fans: Vec::new(),
         appsecret: Some("CANARYflowers56789abcdef01234567".to_owned()),
         messages_url: None,
+        web_host: None,
         push_token: None,
         encoding_aes_key: None,
         message_format: MessageFormat::Xml,

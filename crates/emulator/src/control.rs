@@ -3,6 +3,7 @@
 mod api;
 mod page;
 
+use api::fans;
 use poem::{Route, RouteMethod, delete, get, patch, post, put};
 
 /// Everything under `/control`: the page, and below `/api` the JSON.
@@ -31,6 +32,12 @@ pub(crate) fn api_routes() -> Route {
         .at("/consents", post(api::give_consent))
         .at("/grants", post(api::give_grant))
         .at("/web-tokens", post(api::mint_web_tokens))
+        .at("/web-consents", get(fans::list_web_consents).post(fans::web_consent))
+        .at("/js-codes", post(fans::mint_js_code))
+        .at("/session-keys", post(fans::tell_session_key))
+        .at("/encrypted-data", post(fans::encrypt_for_fan))
+        .at("/signatures", post(fans::sign_for_fan))
+        .at("/page-checks", post(fans::verify_page))
         .at("/faults", get(api::list_faults).post(api::set_fault).delete(api::clear_faults))
         .at("/faults/:id", delete(api::clear_fault))
         .at("/holds/release", post(api::release_held))

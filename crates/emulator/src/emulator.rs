@@ -1,5 +1,7 @@
 //! The handle on a running emulator, for tests and for the binary.
 
+pub(crate) mod fans;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -11,8 +11,8 @@ use crate::pusher::PushRecord;
 use crate::state::mint;
 use crate::world::World;
 
-/// Who writes to an account that has no fans.
-const STRANGER: &str = "oLingPai0000000000000nobody1";
+/// Who writes to an account that has no fans, and opens its pages.
+pub(crate) const STRANGER: &str = "oLingPai0000000000000nobody1";
 
 /// Where the ids of messages begin: beyond what a double tells apart, as WeChat's are.
 const FIRST_MSG_ID: u64 = 24_012_345_678_900_000;

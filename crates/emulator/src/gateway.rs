@@ -20,7 +20,7 @@ use crate::serve;
 use crate::state::Platform;
 use crate::state::tokens::Holder;
 use crate::world::World;
-use crate::{authorizer_api, open_platform, own_secret, web_oauth};
+use crate::{authorizer_api, mini_program, open_platform, own_secret, web_oauth};
 
 /// The largest body that is read whole, unless a file is in it.
 const BODY_BYTES: usize = 12 * 1024 * 1024;
@@ -207,6 +207,7 @@ pub(crate) fn route(path: &str) -> Option<ApiRoute> {
     open_platform::route(path)
         .or_else(|| own_secret::route(path))
         .or_else(|| web_oauth::route(path))
+        .or_else(|| mini_program::route(path))
         .or_else(|| authorizer_api::route(path))
 }
 
@@ -238,7 +239,10 @@ struct Caller {
 fn caller(world: &World, request: &ApiRequest) -> Caller {
     let platform = world.platform();
     let (token, holder) = match platform.tokens.holder_of(request.token()) {
-        None => (TokenKind::None, ""),
+        None => match platform.web.account_of(request.token()) {
+            None => (TokenKind::None, ""),
+            Some(appid) => (TokenKind::Web, appid),
+        },
         Some(Holder::Component) => (TokenKind::Component, platform.component.appid.as_str()),
         Some(Holder::Account(appid)) => (TokenKind::Authorizer, appid.as_str()),
         Some(Holder::Ordinary(appid) | Holder::Stable(appid)) => {

@@ -27,6 +27,8 @@ pub enum TokenKind {
     Authorizer,
     /// An ordinary access token, got with the account's own secret.
     Ordinary,
+    /// A fan's access token of web authorization.
+    Web,
 }
 
 /// One API call.

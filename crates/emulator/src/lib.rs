@@ -8,9 +8,13 @@ mod consent;
 mod control;
 mod emulator;
 mod fan_messages;
+mod fan_pages;
 mod faults;
 mod gateway;
+mod js_sdk;
 mod ledger;
+mod mini_program;
+mod open_data;
 mod open_platform;
 mod own_secret;
 mod pages;
@@ -22,6 +26,7 @@ mod seal;
 mod serve;
 mod state;
 mod talk;
+mod web_link;
 mod web_oauth;
 mod world;
 
@@ -30,8 +35,10 @@ pub use config::{
     PushPolicy, Switches,
 };
 pub use emulator::Emulator;
+pub use emulator::fans::FanChoice;
 pub use fan_messages::FanMessage;
 pub use faults::{Fault, FaultKind, StandingFault};
+pub use js_sdk::PageSignature;
 pub use ledger::{Call, FlightStats, TokenKind};
 pub use publish_test::{StepVerdict, TestStep};
 pub use pusher::{PushOutcome, PushRecord};
@@ -43,3 +50,4 @@ pub use state::snapshot::{
     AccountSnapshot, GrantSnapshot, Snapshot, TicketSnapshot, TokenSnapshot,
 };
 pub use state::web::WebTokens;
+pub use state::web_codes::{ConsentOutcome, WebConsent};

@@ -19,7 +19,7 @@ use poem::{Addr, Endpoint as _, EndpointExt as _, Request, Response, Route, get,
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::world::World;
-use crate::{control, gateway, pages};
+use crate::{control, fan_pages, gateway, js_sdk, pages};
 
 /// Marks a response that must not be sent.
 #[derive(Clone)]
@@ -66,6 +66,9 @@ fn app(world: &Arc<World>) -> BoxEndpoint<'static, Response> {
         .at("/wxaopen/safe/bindcomponent", get(pages::mobile))
         .at("/safe/bindcomponent", get(pages::mobile))
         .at("/emulator/consent", post(pages::give_consent))
+        .at(fan_pages::PATH, get(fan_pages::show).post(fan_pages::decide))
+        .at("/open/js/jweixin-1.6.0.js", get(js_sdk::script))
+        .at("/open/js/verify", get(js_sdk::verify))
         .nest("/control", control::routes())
         .nest("/_emulator", control::api_routes())
         .at("/*path", gateway::call)

@@ -6,7 +6,9 @@
 pub(crate) mod accounts;
 pub(crate) mod codes;
 pub(crate) mod issues;
+pub(crate) mod jssdk;
 mod kill;
+pub(crate) mod logins;
 pub(crate) mod media;
 pub(crate) mod mint;
 pub(crate) mod ordinary;
@@ -15,6 +17,7 @@ pub(crate) mod quota;
 pub(crate) mod snapshot;
 pub(crate) mod tokens;
 pub(crate) mod web;
+pub(crate) mod web_codes;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -25,11 +28,14 @@ use crate::refusal::{self, Refusal};
 use accounts::{Account, Grant};
 use codes::Codes;
 use issues::{IssuedBy, Issues};
+use jssdk::JssdkTickets;
+use logins::Logins;
 use media::MediaStore;
 use qr_codes::QrTickets;
 use quota::Quota;
 use tokens::{Holder, Life, Tokens};
 use web::WebGrants;
+use web_codes::WebCodes;
 
 pub use kill::Kill;
 
@@ -48,11 +54,14 @@ pub(crate) struct Platform {
     pub(crate) tokens: Tokens,
     pub(crate) issues: Issues,
     pub(crate) web: WebGrants,
+    pub(crate) web_codes: WebCodes,
+    pub(crate) logins: Logins,
     pub(crate) codes: Codes,
     pub(crate) quota: Quota,
     pub(crate) media: MediaStore,
     pub(crate) materials: MediaStore,
     qr_tickets: QrTickets,
+    jssdk_tickets: JssdkTickets,
     tickets: VecDeque<(String, i64)>,
 }
 
@@ -91,11 +100,14 @@ impl Platform {
             tokens: Tokens::default(),
             issues: Issues::default(),
             web: WebGrants::default(),
+            web_codes: WebCodes::default(),
+            logins: Logins::default(),
             codes: Codes::default(),
             quota: Quota::new(config.quotas.clone(), config.rates.clone()),
             media: MediaStore::temporary(),
             materials: MediaStore::permanent(),
             qr_tickets: QrTickets::default(),
+            jssdk_tickets: JssdkTickets::default(),
             tickets: VecDeque::new(),
         }
     }

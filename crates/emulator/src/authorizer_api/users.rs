@@ -8,6 +8,7 @@ use super::{account, whole_json};
 use crate::config::Fan;
 use crate::gateway::{Answer, ApiRequest};
 use crate::refusal::{self, Refusal};
+use crate::web_oauth;
 use crate::world::World;
 
 /// How many fans one call of `user/info/batchget` may ask for.
@@ -27,7 +28,7 @@ pub(super) fn info(
 ) -> Result<Answer, Refusal> {
     let mut platform = world.platform();
     let fans = &account(&mut platform, appid)?.config.fans;
-    told(fans, request.query("openid")).map(Answer::Json)
+    told(fans, request.query("openid"), web_oauth::language(request)).map(Answer::Json)
 }
 
 pub(super) fn batch_get(
@@ -43,10 +44,11 @@ pub(super) fn batch_get(
     }
     let mut platform = world.platform();
     let fans = &account(&mut platform, appid)?.config.fans;
-    let openid = |one: &Value| one.get("openid").and_then(Value::as_str).unwrap_or_default().into();
-    let openids = asked.iter().map(openid);
-    let all: Result<Vec<Value>, Refusal> =
-        openids.map(|openid: String| told(fans, &openid)).collect();
+    let text = |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
+    let all: Result<Vec<Value>, Refusal> = asked
+        .iter()
+        .map(|one| told(fans, &text(one, "openid"), web_oauth::known_language(&text(one, "lang"))))
+        .collect();
     Ok(Answer::Json(json!({ "user_info_list": all? })))
 }
 
@@ -56,7 +58,8 @@ pub(super) fn list(
     appid: &str,
 ) -> Result<Answer, Refusal> {
     let mut platform = world.platform();
-    let fans = &account(&mut platform, appid)?.config.fans;
+    let fans = account(&mut platform, appid)?.config.fans.iter();
+    let fans: Vec<&Fan> = fans.filter(|fan| fan.is_follower).collect();
     let after = request.query("next_openid");
     let start = match after {
         "" => 0,
@@ -77,15 +80,28 @@ pub(super) fn list(
     Ok(Answer::Json(answer))
 }
 
-/// What is told of one fan.
-fn told(fans: &[Fan], openid: &str) -> Result<Value, Refusal> {
+/// What is told of one fan; of one who does not follow the account hardly anything.
+///
+/// Source: WeChat docs, "Get user information" (UnionID): with `subscribe` 0 no further data.
+fn told(fans: &[Fan], openid: &str, language: &str) -> Result<Value, Refusal> {
     let fan = fans.iter().find(|fan| fan.openid == openid);
     let fan = fan.ok_or_else(|| Refusal::new(refusal::WRONG_OPENID))?;
-    Ok(json!({
+    let mut told = match fan.is_follower {
+        true => of_follower(fan, language),
+        false => json!({ "subscribe": 0, "openid": fan.openid }),
+    };
+    if let Some(unionid) = &fan.unionid {
+        told["unionid"] = unionid.as_str().into();
+    }
+    Ok(told)
+}
+
+fn of_follower(fan: &Fan, language: &str) -> Value {
+    json!({
         "subscribe": 1,
         "openid": fan.openid,
         "nickname": fan.nickname,
-        "language": "zh_CN",
+        "language": language,
         "subscribe_time": 1_714_112_445,
         "remark": "",
         "groupid": 0,
@@ -93,5 +109,5 @@ fn told(fans: &[Fan], openid: &str) -> Result<Value, Refusal> {
         "subscribe_scene": "ADD_SCENE_QR_CODE",
         "qr_scene": 0,
         "qr_scene_str": "",
-    }))
+    })
 }

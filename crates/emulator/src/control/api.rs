@@ -1,5 +1,7 @@
 //! Control as JSON. What each path takes and gives stands in the README.
 
+pub(super) mod fans;
+
 use std::sync::Arc;
 use std::time::Duration;
 

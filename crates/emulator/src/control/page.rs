@@ -18,6 +18,7 @@ use crate::publish_test::{StepVerdict, TestStep};
 use crate::pusher::PushRecord;
 use crate::state::Kill;
 use crate::state::snapshot::{AccountSnapshot, Snapshot};
+use crate::state::web_codes::{ConsentOutcome, WebConsent};
 use crate::talk::{self, Line, Speaker};
 use crate::world::World;
 
@@ -39,6 +40,8 @@ struct ControlPage {
     /// What was said, by account.
     talks: BTreeMap<String, Vec<Line>>,
     verdicts: Vec<StepVerdict>,
+    /// What fans allowed and refused, the last first.
+    consents: Vec<WebConsent>,
 }
 
 impl ControlPage {
@@ -89,6 +92,17 @@ impl TestStep {
     }
 }
 
+impl ConsentOutcome {
+    /// What the page calls it.
+    fn label(self, language: Language) -> &'static str {
+        match self {
+            Self::Silent => language.say("静默", "silent"),
+            Self::Allowed => language.say("允许", "allowed"),
+            Self::Refused => language.say("拒绝", "refused"),
+        }
+    }
+}
+
 impl Speaker {
     /// Which way the arrow points: fans stand on the left.
     fn arrow(self) -> &'static str {
@@ -114,6 +128,7 @@ pub(super) fn show(request: &Request, Data(world): Data<&Arc<World>>) -> Respons
         calls: world.ledger.latest(ROWS),
         talks: talk::talks(world),
         verdicts: world.verdicts().clone(),
+        consents: world.platform().web_codes.consents().into_iter().rev().take(ROWS).collect(),
     })
 }
 

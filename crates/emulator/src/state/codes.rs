@@ -26,20 +26,25 @@ pub(crate) struct Codes {
 }
 
 /// Codes of one kind, which all live equally long: the oldest is the first to be forgotten.
-#[derive(Default)]
-struct Remembered<T> {
-    codes: HashMap<String, Code<T>>,
+pub(super) struct Remembered<T> {
+    pub(super) codes: HashMap<String, Code<T>>,
     ages: VecDeque<(String, i64)>,
 }
 
-struct Code<T> {
-    expires_at: i64,
-    is_used: bool,
-    about: T,
+pub(super) struct Code<T> {
+    pub(super) expires_at: i64,
+    pub(super) is_used: bool,
+    pub(super) about: T,
+}
+
+impl<T> Default for Remembered<T> {
+    fn default() -> Self {
+        Self { codes: HashMap::new(), ages: VecDeque::new() }
+    }
 }
 
 impl<T> Remembered<T> {
-    fn insert(&mut self, value: String, code: Code<T>, now: i64) {
+    pub(super) fn insert(&mut self, value: String, code: Code<T>, now: i64) {
         while self.ages.front().is_some_and(|(_, expires_at)| now >= expires_at + MEMORY_MS) {
             if let Some((value, _)) = self.ages.pop_front() {
                 self.codes.remove(&value);

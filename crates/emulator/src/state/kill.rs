@@ -39,6 +39,21 @@ pub enum Kill {
     },
     /// The refresh tokens of all accounts are replaced.
     AllRefreshTokensReplaced,
+    /// A fan's web access tokens: 40001 until they are refreshed.
+    WebTokens {
+        /// The fan.
+        openid: String,
+    },
+    /// A fan's web tokens of both kinds: 40001 and 40030 until he allows it again.
+    WebGrants {
+        /// The fan.
+        openid: String,
+    },
+    /// An account's tickets of the JS-SDK: the next that is asked for is a new one.
+    JssdkTickets {
+        /// The account.
+        appid: String,
+    },
 }
 
 impl Platform {
@@ -65,6 +80,9 @@ impl Platform {
                 let accounts = self.accounts.values_mut();
                 accounts.filter_map(|one| one.grant.as_mut()).for_each(replace_refresh_token);
             }
+            Kill::WebTokens { openid } => self.web.kill_access(openid, now),
+            Kill::WebGrants { openid } => self.web.kill(openid, now),
+            Kill::JssdkTickets { appid } => self.jssdk_tickets.kill(appid),
         }
     }
 }

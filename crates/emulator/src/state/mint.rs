@@ -31,6 +31,28 @@ pub(crate) fn web_refresh_token() -> String {
     format!("61_{CANARY}webrefresh{}", alphanumeric::<120>())
 }
 
+/// A code of web authorization.
+pub(crate) fn web_code() -> String {
+    format!("011{CANARY}web{}", alphanumeric::<20>())
+}
+
+/// A code that a mini program's server logs a fan in with.
+pub(crate) fn js_code() -> String {
+    format!("0a1{CANARY}js{}", alphanumeric::<21>())
+}
+
+/// A ticket of the JS-SDK.
+pub(crate) fn jssdk_ticket() -> String {
+    format!("{CANARY}jssdk{}", alphanumeric::<75>())
+}
+
+/// A session key of a mini program: Base64 of 16 bytes.
+pub(crate) fn session_key() -> String {
+    // Of the last digit two bits count; the others have to be zero.
+    let [last] = random::<1>().map(|byte| char::from(b"AQgw"[usize::from(byte % 4)]));
+    format!("{CANARY}session{}{last}==", alphanumeric::<8>())
+}
+
 /// An `authorizer_refresh_token`.
 pub(crate) fn refresh_token() -> String {
     format!("refreshtoken@@@{CANARY}{}", alphanumeric::<36>())

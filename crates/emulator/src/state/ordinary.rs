@@ -112,6 +112,11 @@ impl Platform {
         if grant_type != "client_credential" {
             return Err(Refusal::new(refusal::WRONG_GRANT_TYPE));
         }
+        self.check_own_secret(appid, secret)
+    }
+
+    /// Whether this is the account's own secret.
+    pub(crate) fn check_own_secret(&self, appid: &str, secret: &str) -> Result<(), Refusal> {
         let account = self.account_named(appid)?;
         match (secret, account.config.appsecret.as_deref()) {
             ("", _) => Err(Refusal::new(refusal::SECRET_MISSING)),

@@ -40,15 +40,74 @@ pub(crate) struct WebRefreshed {
     pub(crate) fan: Fan<String>,
 }
 
-/// What was given to fans, by refresh token.
+/// What fans allowed, by refresh token, and their access tokens.
 #[derive(Default)]
-pub(crate) struct WebGrants(HashMap<String, WebGrant>);
+pub(crate) struct WebGrants {
+    by_refresh_token: HashMap<String, WebGrant>,
+    access_tokens: HashMap<String, WebAccess>,
+}
 
 struct WebGrant {
     fan: Fan<String>,
     access_token: String,
     access_ends_at: i64,
     refresh_ends_at: i64,
+}
+
+/// An access token: one that ran out is told from one that was killed, which is not here.
+struct WebAccess {
+    fan: Fan<String>,
+    ends_at: i64,
+}
+
+impl Fan<String> {
+    /// Whether the fan allowed this.
+    pub(crate) fn allowed(&self, scope: &str) -> bool {
+        self.scope.split(',').any(|one| one == scope)
+    }
+}
+
+impl WebGrants {
+    /// Whose access token this is, if it works.
+    pub(crate) fn check(&self, access_token: &str, now: i64) -> Result<&Fan<String>, Refusal> {
+        if access_token.is_empty() {
+            return Err(Refusal::new(refusal::TOKEN_MISSING));
+        }
+        let access = self.access_tokens.get(access_token);
+        let access = access.ok_or_else(|| Refusal::new(refusal::WRONG_TOKEN))?;
+        if now < access.ends_at {
+            Ok(&access.fan)
+        } else {
+            Err(Refusal::new(refusal::TOKEN_EXPIRED))
+        }
+    }
+
+    /// The account that an access token is or was for.
+    pub(crate) fn account_of(&self, access_token: &str) -> Option<&str> {
+        self.access_tokens.get(access_token).map(|access| access.fan.appid.as_str())
+    }
+
+    /// Ends the access tokens of a fan; a refresh gives new ones.
+    pub(super) fn kill_access(&mut self, openid: &str, now: i64) {
+        self.access_tokens.retain(|_, access| access.fan.openid != openid);
+        let grants = self.by_refresh_token.values_mut();
+        for grant in grants.filter(|grant| grant.fan.openid == openid) {
+            grant.access_ends_at = grant.access_ends_at.min(now);
+        }
+    }
+
+    /// Ends the tokens of a fan, those of both kinds.
+    pub(super) fn kill(&mut self, openid: &str, now: i64) {
+        self.kill_access(openid, now);
+        self.by_refresh_token.retain(|_, grant| grant.fan.openid != openid);
+    }
+
+    /// Takes in what a grant's access token is at present.
+    fn keep(&mut self, refresh_token: String, grant: WebGrant) {
+        let access = WebAccess { fan: grant.fan.clone(), ends_at: grant.access_ends_at };
+        self.access_tokens.insert(grant.access_token.clone(), access);
+        self.by_refresh_token.insert(refresh_token, grant);
+    }
 }
 
 impl Platform {
@@ -69,7 +128,7 @@ impl Platform {
             access_ends_at: now + life.ms(),
             refresh_ends_at: now + REFRESH_TOKEN_LIFE_MS,
         };
-        self.web.0.insert(refresh_token.clone(), grant);
+        self.web.keep(refresh_token.clone(), grant);
         Some(WebTokens { access_token, refresh_token })
     }
 
@@ -87,7 +146,7 @@ impl Platform {
         }
         let mut grant = self
             .web
-            .0
+            .by_refresh_token
             .remove(refresh_token)
             .ok_or_else(|| Refusal::new(refusal::WRONG_WEB_REFRESH_TOKEN))?;
         let refused = if grant.fan.appid != appid {
@@ -98,7 +157,7 @@ impl Platform {
             None
         };
         if let Some(errcode) = refused {
-            self.web.0.insert(refresh_token.to_owned(), grant);
+            self.web.by_refresh_token.insert(refresh_token.to_owned(), grant);
             return Err(Refusal::new(errcode));
         }
         let life = switches.life();
@@ -118,7 +177,7 @@ impl Platform {
             expires_in_secs: life.secs(),
             fan: grant.fan.clone(),
         };
-        self.web.0.insert(next, grant);
+        self.web.keep(next, grant);
         Ok(refreshed)
     }
 }
@@ -127,6 +186,7 @@ impl Platform {
 mod tests {
     use super::*;
     use crate::config::EmulatorConfig;
+    use crate::state::Kill;
 
     const SHOP: &str = "wxa0b1c2d3e4f50617";
     const FLOWERS: &str = "wxc2d3e4f506172839";
@@ -172,6 +232,30 @@ mod tests {
         assert_eq!(errcode("wx0", &first.refresh_token, 0), 40013);
         assert_eq!(errcode("", &first.refresh_token, 0), 41002);
         assert_eq!(errcode(SHOP, &first.refresh_token, REFRESH_TOKEN_LIFE_MS), 42002);
+    }
+
+    #[test]
+    fn an_access_token_that_ran_out_is_told_from_one_that_was_killed() {
+        let (mut platform, first) = minted();
+        let switches = Switches::default();
+        let errcode = |platform: &Platform, token: &str, now| {
+            platform.web.check(token, now).err().map_or(0, |refusal| refusal.errcode)
+        };
+        assert_eq!(errcode(&platform, "", 0), 41001);
+        assert_eq!(errcode(&platform, "other", 0), 40001);
+        assert_eq!(errcode(&platform, &first.access_token, LIFE_MS - 1), 0);
+        assert_eq!(errcode(&platform, &first.access_token, LIFE_MS), 42001);
+        assert_eq!(platform.web.account_of(&first.access_token), Some(SHOP));
+        let openid = "oFan".to_owned();
+        platform.kill(&Kill::WebTokens { openid: openid.clone() }, 1);
+        assert_eq!(errcode(&platform, &first.access_token, 1), 40001);
+        let next = platform.refresh_web_token(SHOP, &first.refresh_token, &switches, 1).unwrap();
+        assert_ne!(next.tokens.access_token, first.access_token);
+        assert_eq!(errcode(&platform, &next.tokens.access_token, 1), 0);
+        platform.kill(&Kill::WebGrants { openid }, 2);
+        assert_eq!(errcode(&platform, &next.tokens.access_token, 2), 40001);
+        let refused = platform.refresh_web_token(SHOP, &first.refresh_token, &switches, 2);
+        assert_eq!(refused.unwrap_err().errcode, 40030);
     }
 
     #[test]

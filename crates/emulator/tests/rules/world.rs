@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use lingpai_emulator::{Emulator, EmulatorConfig};
+use lingpai_emulator::{Emulator, EmulatorConfig, FanChoice};
 use lingpai_wechat::crypt::{Crypt, EncodingAesKey};
 use lingpai_wechat::id::Appid;
 use lingpai_wechat::push::{Envelope, PushQuery};
@@ -16,6 +16,8 @@ use tokio_util::task::TaskTracker;
 pub(crate) const COMPONENT: &str = "wx1f0e2d3c4b5a6978";
 pub(crate) const SHOP: &str = "wxa0b1c2d3e4f50617";
 pub(crate) const CALLBACK: &str = "http://lingpai.example/back?state=s";
+/// Where the shop's fans come back to.
+pub(crate) const PAGE: &str = "https://pages.example/back?own=1";
 pub(crate) const COMPONENT_TOKEN: &str = "/cgi-bin/component/api_component_token";
 pub(crate) const AUTHORIZER_TOKEN: &str = "/cgi-bin/component/api_authorizer_token";
 pub(crate) const QUERY_AUTH: &str = "/cgi-bin/component/api_query_auth";
@@ -123,6 +125,35 @@ impl World {
             refresh_token: text(info, "authorizer_refresh_token")?,
             component_token,
         })
+    }
+
+    /// A link of web authorization to the shop's page at [`PAGE`], with `more` after the state.
+    pub(crate) fn web_link(&self, scope: &str, more: &str) -> String {
+        let redirect: String = url::form_urlencoded::byte_serialize(PAGE.as_bytes()).collect();
+        self.url(&format!(
+            "/connect/oauth2/authorize?appid={SHOP}&redirect_uri={redirect}&response_type=code\
+             &scope={scope}&state=s1{more}#wechat_redirect"
+        ))
+    }
+
+    /// A fan of the shop allows this; gives the code.
+    pub(crate) async fn web_code(&self, scope: &str, more: &str) -> anyhow::Result<String> {
+        let link = self.web_link(scope, more);
+        let back = self.wechat.web_consent(&link, FanChoice::Allow { openid: None }).await?;
+        let back = url::Url::parse(&back)?;
+        let code = back.query_pairs().find(|(name, _)| name == "code");
+        Ok(code.with_context(|| back.to_string())?.1.into_owned())
+    }
+
+    /// Exchanges a code with the shop's own secret.
+    pub(crate) async fn exchange(&self, code: &str) -> anyhow::Result<Value> {
+        let secret =
+            self.wechat.account(SHOP).and_then(|shop| shop.appsecret).context("a secret")?;
+        self.get(&format!(
+            "/sns/oauth2/access_token?appid={SHOP}&secret={secret}&code={code}\
+             &grant_type=authorization_code"
+        ))
+        .await
     }
 
     pub(crate) async fn refresh(&self, shop: &Authorized) -> anyhow::Result<Value> {
