@@ -21,7 +21,7 @@ if [ "$(cat "$folder/made-of" 2>/dev/null)" != "$wanted" ]; then
     die "could not install the packages of tests/peers/package-lock.json"
   fi
   NODE_PATH="$folder/node_modules" node -e '
-    for (const name of ["co-wechat", "co-wechat-api", "koa", "svix", "wechat-api"]) require(name);'
+    for (const name of ["co-wechat", "co-wechat-api", "co-wechat-oauth", "koa", "svix", "wechat-api"]) require(name);'
   printf '%s\n' "$wanted" >"$folder/made-of"
 fi
 printf '%s\n' "$folder"

@@ -2,6 +2,7 @@
 //! phone, in both languages. The pictures are in `target/browser-shots`.
 
 mod chromium;
+mod fans;
 
 use anyhow::Result;
 use chrono::Duration;

@@ -1,5 +1,7 @@
 //! Secrets leave no trace: neither in the log, nor in the database's files, nor in answers.
 
+mod fans;
+
 use std::{fs, path::Path};
 
 use anyhow::Result;
@@ -20,6 +22,8 @@ use reqwest::{StatusCode, header::LOCATION};
 use serde_json::json;
 use url::Url;
 
+use self::fans::Fans;
+
 /// Every secret of the emulator's world, and everything it mints, contains this word.
 const CANARY: &str = "CANARY";
 
@@ -29,7 +33,7 @@ const IN_ADDRESS: &str = "KNOWNTOTHETENANT";
 #[tokio::test]
 async fn no_secret_is_found_in_clear() -> Result<()> {
     let loud = [("LINGPAI_LOG__LEVEL", "trace")];
-    let config = EmulatorConfig { many_accounts: 1, ..EmulatorConfig::for_tests() };
+    let config = EmulatorConfig { many_accounts: 2, ..EmulatorConfig::for_tests() };
     let mut site = Site::open(config, &loud).await?;
     let Site { emulator, component, operator, start, dir, process } = &mut site;
     emulator.push_ticket().await;
@@ -54,6 +58,11 @@ async fn no_secret_is_found_in_clear() -> Result<()> {
     let (told, secrets) = hear_everything(emulator, operator, &tenant).await?;
     answers.extend(told);
     minted.extend(secrets);
+    let mut fans = Fans::of(emulator, &process.url, &tenant);
+    fans.visit_pages(&AccountConfig::generated(2)).await?;
+    fans.use_mini_program(&component.appid).await?;
+    answers.extend(fans.told);
+    minted.extend(fans.secrets);
     answers.push(start.command(&["doctor"]).unwrap_or_default());
     answers.push(start.command(&["config", "print"])?);
     process.kill()?;

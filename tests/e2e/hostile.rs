@@ -2,6 +2,7 @@
 //! bytes on a socket.
 
 mod forbidden;
+mod redirects;
 mod spellings;
 
 use std::{collections::BTreeSet, sync::Arc};

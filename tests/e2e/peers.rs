@@ -2,6 +2,7 @@
 
 mod documents;
 mod handlers;
+mod oauth;
 mod process;
 mod sdks;
 

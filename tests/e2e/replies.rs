@@ -351,7 +351,7 @@ async fn what_a_mini_program_says_by_itself_is_sent_by_customer_service() -> Res
     world.authorize(&tenant, ORDERS).await?;
     let rules = json!({ "rules": [{ "on": "any_message", "reply": text("您好") }] });
     world.emulator.change_account(ORDERS, |account| {
-        account.fans.push(Fan { openid: FAN.to_owned(), nickname: "小林".to_owned() });
+        account.fans.push(Fan::new(FAN, "小林"));
     })?;
     let path = format!("/v1/authorizers/{ORDERS}/auto-replies");
     tenant.put(&path, &rules).await?.expect(StatusCode::OK)?;

@@ -13,9 +13,11 @@ pub mod receiver;
 pub mod recorder;
 pub mod sdk;
 pub mod seals;
+pub mod shop;
 pub mod site;
 pub mod stream;
 pub mod trials;
+pub mod visitor;
 pub mod world;
 pub mod xml;
 

@@ -425,7 +425,7 @@ fn href_of(html: &str, id: &str) -> Option<String> {
     tag.filter(|tag| tag.contains(&wanted)).find_map(|tag| attribute(tag, "href"))
 }
 
-fn attribute(tag: &str, name: &str) -> Option<String> {
+pub(crate) fn attribute(tag: &str, name: &str) -> Option<String> {
     let rest = tag.split(&format!(" {name}=\"")).nth(1)?;
     Some(unescape(rest.split('"').next()?))
 }

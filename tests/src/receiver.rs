@@ -17,7 +17,10 @@ use tokio::{
     time::{Duration, sleep, timeout},
 };
 
-use crate::handler::Handler;
+use crate::{
+    handler::Handler,
+    shop::{Page, Shop},
+};
 
 /// How long something may be waited for before it is wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,6 +43,8 @@ pub enum Manner {
     Late(Box<Manner>),
     /// As a handler of WeChat's pushes.
     Handle(Arc<Handler>),
+    /// As a shop that fans visit.
+    Shop(Arc<Shop>),
 }
 
 impl Manner {
@@ -138,7 +143,15 @@ impl Receiver {
     /// # Errors
     /// When no port is free.
     pub async fn start(manner: impl Into<Manner>) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::start_at("127.0.0.1:0", manner).await
+    }
+
+    /// Starts one at this address.
+    ///
+    /// # Errors
+    /// When the address is taken.
+    pub async fn start_at(address: &str, manner: impl Into<Manner>) -> Result<Self> {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?.to_string();
         let state = Arc::new(State {
             manner: Mutex::new(manner.into()),
@@ -294,6 +307,10 @@ async fn respond(
         Manner::Handle(handler) => {
             let (status, body) = handler.answer(taken);
             (status, "Content-Type: application/xml\r\n".to_owned(), body)
+        }
+        Manner::Shop(shop) => {
+            let Page { status, headers, body } = shop.page(taken).await;
+            (status, headers, body)
         }
         Manner::Hang | Manner::Late(_) => {
             until_let_go(stream, &mut let_go).await?;

@@ -6,7 +6,10 @@ use chrono::Duration;
 use lingpai_emulator::{AccountConfig, EmulatorConfig};
 use lingpai_model::api_key::Scope;
 use lingpai_tests::{
+    fans::FAN,
     people::{Program, http_client},
+    shop::Shop,
+    visitor::{Choice, Visitor},
     world::{FLOWERS, ORDERS, SHOP, World},
 };
 use reqwest::{Client, StatusCode};
@@ -53,6 +56,14 @@ pub(super) struct Names {
     pub(super) delivery: String,
     /// The id of a push in quarantine that can be let out.
     pub(super) quarantined: String,
+    /// A mini program's appid.
+    pub(super) orders: String,
+    /// The one-time code that a fan brought along.
+    pub(super) code: String,
+    /// The code that the mini program got for its fan.
+    pub(super) js_code: String,
+    /// What the mini program got encrypted, with its initialization vector.
+    pub(super) encrypted: (String, String),
 }
 
 impl Names {
@@ -76,6 +87,10 @@ impl Names {
             event: id("evt"),
             delivery: id("dlv"),
             quarantined: id("psh"),
+            orders: "wx3333333333333333".to_owned(),
+            code: format!("lpc_{NOBODYS_ULID}{}", "A".repeat(43)),
+            js_code: "nobody's".to_owned(),
+            encrypted: ("A".repeat(64), "A".repeat(22) + "=="),
         }
     }
 }
@@ -85,6 +100,8 @@ pub(super) struct Ground {
     pub(super) world: World,
     pub(super) http: Client,
     pub(super) owner: Program,
+    /// The owner's page, which fans come back to.
+    shop: Shop,
     /// What there is.
     pub(super) names: Names,
 }
@@ -107,10 +124,13 @@ impl Ground {
         world.says(FLOWERS, "too early").await?;
         let quarantined = world.operator.get("/admin/v1/quarantine").await?.field("items.0.id")?;
         let [endpoint, event, delivery] = delivered(&world, &owner).await?;
+        let places = (world.base.clone(), world.base.clone());
+        let shop = Shop::new(owner.clone(), places, SHOP, "https://shop.example/theirs");
+        shop.register().await?;
         let names = Names {
             appid: SHOP.to_owned(),
             authorization,
-            uri: "https://shop.example/theirs".to_owned(),
+            uri: shop.back(),
             file: "WW_verify_theirs.txt".to_owned(),
             component: world.component.appid.clone(),
             waiting: unclaimed(&world, [FLOWERS, &waiting]).await?,
@@ -121,23 +141,31 @@ impl Ground {
             event,
             delivery,
             quarantined,
+            orders: ORDERS.to_owned(),
             ..Names { tenant, key, operator, ..Names::of_nobody() }
         };
-        let uri = owner.post("/v1/redirect-uris", &json!({ "uri": names.uri })).await?;
-        uri.expect(StatusCode::CREATED)?;
         let content = json!({ "name": names.file, "content": "0123456789abcdef" });
         owner.post("/v1/files", &content).await?.expect(StatusCode::CREATED)?;
         let content = json!({ "name": names.operators_file, "content": "0123456789abcdef" });
         let uploaded = world.operator.post("/admin/v1/files", &content).await?;
         uploaded.expect(StatusCode::CREATED)?;
-        Ok(Self { world, http: http_client(), owner, names })
+        Ok(Self { world, http: http_client(), owner, shop, names })
     }
 
-    /// A fan writes again: the event is one that can be replied to.
+    /// A fan writes again, signs in at the shop's page and opens the mini program: the event is one that
+    /// can be replied to, and the codes are good.
     pub(super) async fn hear_again(&mut self) -> Result<()> {
         self.world.says(SHOP, "hello again").await?;
         let listed = self.owner.get("/v1/events?type=message.*").await?;
         self.names.event = listed.field("items.0.id")?;
+        let mut fan = Visitor::default();
+        let code = self.shop.code_of(&mut fan, "snsapi_userinfo", Choice::Allow).await?;
+        self.names.code = code.context("the fan brings a code")?;
+        let emulator = &self.world.emulator;
+        self.names.js_code = emulator.mint_js_code(ORDERS, FAN);
+        let data =
+            json!({ "watermark": { "appid": ORDERS, "timestamp": self.world.wechat_secs() } });
+        self.names.encrypted = emulator.encrypt_for_fan(ORDERS, FAN, &data);
         Ok(())
     }
 

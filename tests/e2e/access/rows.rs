@@ -3,6 +3,7 @@
 //! They are gone through from first to last with the right key; what destroys an object stands
 //! behind what needs it.
 
+use lingpai_tests::fans::FAN;
 use serde_json::json;
 
 use super::row::Row;
@@ -48,11 +49,42 @@ pub(super) const TENANT: &[Row] = &[
         format!("/authorizers/{}/proxy/cgi-bin/message/custom/send", it.appid)
     })
     .needs("wechat:call")
-    .with(|_| {
-        let touser = "oLingPai000000000000000fan01";
-        json!({ "touser": touser, "msgtype": "text", "text": { "content": "你好" } })
-    })
+    .with(|_| json!({ "touser": FAN, "msgtype": "text", "text": { "content": "你好" } }))
     .on(|it| &it.appid),
+    Row::new("exchange_one_time_code", |_| "/oauth/exchange".to_owned())
+        .needs("wechat:call")
+        .with(|it| json!({ "code": it.code })),
+    Row::new("look_up_fan", |it| format!("/authorizers/{}/user-info", it.appid))
+        .needs("wechat:call")
+        .with(|_| json!({ "openid": FAN }))
+        .on(|it| &it.appid),
+    Row::new("sign_page", |it| format!("/authorizers/{}/js-sdk-config", it.appid))
+        .needs("wechat:call")
+        .with(|_| json!({ "url": "https://shop.example/goods?id=7#photos" }))
+        .on(|it| &it.appid),
+    Row::new("sign_card", |it| format!("/authorizers/{}/card-signature", it.appid))
+        .needs("wechat:call")
+        .with(|_| json!({ "card_id": "pjZ8Yt1XGILfi-FUsewpnnolGgZk" }))
+        .on(|it| &it.appid),
+    Row::new("log_in_fan", |it| format!("/authorizers/{}/mini-program-sessions", it.orders))
+        .needs("wechat:call")
+        .with(|it| json!({ "js_code": it.js_code }))
+        .on(|it| &it.orders),
+    Row::new("check_fan_signature", |it| {
+        format!("/authorizers/{}/mini-program-sessions/signature-check", it.orders)
+    })
+    .needs("wechat:call")
+    .with(|_| json!({ "openid": FAN, "raw_data": "{}", "signature": "0".repeat(40) }))
+    .on(|it| &it.orders),
+    Row::new("decrypt_fan_data", |it| {
+        format!("/authorizers/{}/mini-program-sessions/decryption", it.orders)
+    })
+    .needs("wechat:call")
+    .with(|it| {
+        let (encrypted_data, iv) = &it.encrypted;
+        json!({ "openid": FAN, "encrypted_data": encrypted_data, "iv": iv })
+    })
+    .on(|it| &it.orders),
     Row::new("register_redirect_uri", |_| "/redirect-uris".to_owned())
         .needs("authorizer:write")
         .with(|_| json!({ "uri": "https://shop.example/another" })),
@@ -127,7 +159,7 @@ pub(super) const TENANT: &[Row] = &[
         .on(|it| &it.appid),
     Row::new("erase_fans", |it| format!("/authorizers/{}/erasures", it.appid))
         .needs("event:erase")
-        .with(|_| json!({ "openid": "oLingPai000000000000000fan01" }))
+        .with(|_| json!({ "openid": FAN }))
         .on(|it| &it.appid),
     Row::new("remove_endpoint", |it| format!("/endpoints/{}", it.endpoint))
         .needs("endpoint:write")

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use lingpai_tests::visitor::WECHAT;
 use serde_json::{Value, json};
 
 /// A screen and the person before it.
@@ -21,10 +22,6 @@ pub(crate) struct Person {
     user_agent: Option<&'static str>,
     dark: bool,
 }
-
-/// The browser inside WeChat.
-const WECHAT: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 \
-                      (KHTML, like Gecko) Mobile/15E148 MicroMessenger/8.0.50 NetType/WIFI";
 
 /// Another browser on a phone.
 const SAFARI: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 \

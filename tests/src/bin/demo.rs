@@ -1,7 +1,7 @@
 //! The main job from end to end, told step by step, with emulator and service as real processes.
 //! Stays up afterwards, so that everything can be looked at.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use lingpai_emulator::EmulatorConfig;
@@ -9,6 +9,8 @@ use lingpai_tests::{
     people::{Administrator, Answer, Component, Program, http_client},
     processes::{Process, Start, eventually},
     receiver::{Manner, Receiver},
+    shop::Shop,
+    visitor::{Choice, Visitor},
     world::SHOP,
 };
 use reqwest::{Method, StatusCode};
@@ -24,6 +26,9 @@ const SERVICE: &str = "127.0.0.1:8080";
 
 /// Where the emulator listens.
 const WECHAT: &str = "127.0.0.1:8190";
+
+/// Where the tenant's shop listens.
+const PAGES: &str = "127.0.0.1:8200";
 
 /// Everybody who takes part.
 struct Cast {
@@ -44,6 +49,7 @@ async fn main() -> Result<()> {
     let call = call_wechat(&cast).await?;
     let program = Receiver::start(Manner::well()).await?;
     hear_from_a_fan(&cast, &program).await?;
+    let _shop = welcome_a_fan(&cast).await?;
     tell_what_next(&cast, &call).await?;
     wait_for_the_end().await
 }
@@ -153,6 +159,26 @@ async fn hear_from_a_fan(cast: &Cast, program: &Receiver) -> Result<()> {
     Ok(())
 }
 
+/// Steps 13 and 14: a page of the tenant's, a fan who signs in there.
+async fn welcome_a_fan(cast: &Cast) -> Result<Receiver> {
+    let places = (cast.service.url().clone(), cast.wechat.join("open/js/jweixin-1.6.0.js")?);
+    let shop = Shop::new(cast.tenant.clone(), places, SHOP, format!("http://{PAGES}"));
+    shop.register().await?;
+    let pages = Receiver::start_at(PAGES, Manner::Shop(Arc::new(shop)));
+    let pages = pages.await.with_context(|| taken(PAGES))?;
+    step(13, "the tenant opens a shop with pages", &format!("http://{PAGES}/"));
+
+    let mut fan = Visitor::default();
+    let enter = format!("http://{PAGES}/enter?scope=snsapi_userinfo").parse()?;
+    let consent = fan.go(&enter).await?;
+    let welcome = fan.choose(&consent, Choice::Allow).await?;
+    let name = welcome.answer.text.split("<b id=fan>").nth(1).context("the shop knows the fan")?;
+    let name = name.split('<').next().unwrap_or_default();
+    step(14, "a fan signs in there by web OAuth (网页授权)", "");
+    detail(&format!("the page says 你好 Hello, {name}; lingpai keeps the fan's token"));
+    Ok(pages)
+}
+
 /// The text that the fan got back.
 fn replied(said: &Value) -> String {
     let reply = plain(&said["reply"]);
@@ -168,6 +194,7 @@ async fn tell_what_next(cast: &Cast, call: &str) -> Result<()> {
         ("the tenant API, to try out", format!("http://{SERVICE}/docs")),
         ("the admin API", format!("http://{SERVICE}/docs/admin")),
         ("an authorization to click through", next.to_string()),
+        ("the tenant's shop, for fans", format!("http://{PAGES}/")),
         ("WeChat's control page", format!("http://{WECHAT}/control/")),
         ("the log", cast.service.log().display().to_string()),
         ("the operator's key", cast.operator.key().to_owned()),
