@@ -42,8 +42,9 @@ use crate::{
 };
 
 /// How many pushes of one kind are read and recorded at the same time: 256 KiB each at most. What
-/// fans write to accounts has a pool of its own, so that tickets and grants never wait behind it.
-const PUSH_SEATS: usize = 64;
+/// fans write to accounts has a pool of its own, so that tickets and grants never wait behind it. As many as
+/// three batches of the group commit: two are written while the third gathers.
+const PUSH_SEATS: usize = 192;
 
 /// How many requests to the tenant API are worked on at the same time: 64 KiB each at most.
 const TENANT_SEATS: usize = 512;

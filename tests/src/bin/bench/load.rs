@@ -19,8 +19,11 @@ use tokio::{
     time::sleep_until,
 };
 
-/// Kept-alive connections when everything is sent as fast as it is answered.
+/// Kept-alive connections when calls are made as fast as they are answered.
 pub(crate) const CONNECTIONS: usize = 64;
+
+/// The same for pushes: what is written in two batches of the group commit, and what gathers meanwhile.
+pub(crate) const PUSH_CONNECTIONS: usize = 192;
 
 /// Kept-alive connections at a fixed pace: enough that an answer may be late without the next
 /// request waiting for it.
@@ -56,18 +59,18 @@ impl Outcome {
     }
 }
 
-/// Sends `requests`, each once, as fast as they are answered, until `limit` is over or none is
-/// left.
+/// Sends `requests`, each once, over so many connections as fast as they are answered, until `limit` is
+/// over or none is left.
 ///
 /// # Errors
 /// When an answer is not 200.
 pub(crate) async fn saturate(
     address: &str,
     requests: &Requests,
-    limit: Duration,
+    (connections, limit): (usize, Duration),
 ) -> Result<Outcome> {
     let next = Arc::new(AtomicUsize::new(0));
-    let connections = connect(address, CONNECTIONS).await?;
+    let connections = connect(address, connections).await?;
     let mut tasks = JoinSet::new();
     let started = Instant::now();
     for mut connection in connections {

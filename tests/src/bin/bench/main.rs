@@ -136,13 +136,16 @@ async fn main() -> Result<()> {
 struct Prepared {
     calm: Requests,
     full: Requests,
+    /// Over how many connections `full` is sent.
+    connections: usize,
 }
 
 async fn measure(folder: &Path, rounds: usize) -> Result<Figures> {
     step("preparing the pushes and an authorizer");
     let all = pushes::prepare(PUSHES).await?;
     let (calm, full) = all.split_at(CALM_REQUESTS);
-    let prepared = Prepared { calm: Arc::new(calm.to_vec()), full: Arc::new(full.to_vec()) };
+    let (calm, full) = (Arc::new(calm.to_vec()), Arc::new(full.to_vec()));
+    let prepared = Prepared { calm, full, connections: load::PUSH_CONNECTIONS };
     drop(all);
     let say_success = "server { listen $ADDRESS; location / { return 200 success; } }";
     let answering = Nginx::start(&folder.join("nginx-answer"), say_success).await?;
@@ -221,7 +224,8 @@ fn nobody() -> Result<Url> {
 async fn take(address: &str, server: u32, prepared: &Prepared) -> Result<(Sample, usize)> {
     let mut calm = load::keep_pace(address, &prepared.calm).await?;
     let watch = Watch::start(server)?;
-    let mut full = load::saturate(address, &prepared.full, FULL_LOAD).await?;
+    let mut full =
+        load::saturate(address, &prepared.full, (prepared.connections, FULL_LOAD)).await?;
     let cores = watch.stop()?;
     let sample = Sample {
         rate: per_second(&full),

@@ -14,7 +14,7 @@ use crate::{
     Figures, Sample,
     deliveries::Delivered,
     limits::{GROUP, Limits},
-    load::{CALM_PACE, CONNECTIONS},
+    load::{CALM_PACE, CONNECTIONS, PUSH_CONNECTIONS},
     machine, nginx,
     tokens::{AUTHORIZERS, Calm, LIFE_SECS, TokenReads},
     wire::Wire,
@@ -44,7 +44,7 @@ pub(crate) fn tables(wire: &[Wire], figures: &Figures, rounds: usize) -> Result<
     let mut text = String::new();
     writeln!(
         text,
-        "{}, {rounds} rounds, {CONNECTIONS} kept-alive connections, on {}. nginx {}, {}{}. Other \
+        "{}, {rounds} rounds, {CONNECTIONS} kept-alive connections, {PUSH_CONNECTIONS} for pushes, on {}. nginx {}, {}{}. Other \
          programs used {:.1} cores when the rounds began.\n",
         SystemClock.now().format("%Y-%m-%d"),
         machine::describe()?,

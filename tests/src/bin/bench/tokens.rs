@@ -109,7 +109,8 @@ async fn at_full_load(
     let redis = Redis::start(&folder.join("redis"), AUTHORIZERS, ANSWER_BYTES).await?;
     let service = cluster.process(0)?;
     let calm = requests(cluster, Ask::Read, CALM_REQUESTS);
-    let prepared = Prepared { calm, full: requests(cluster, Ask::Read, READS) };
+    let full = requests(cluster, Ask::Read, READS);
+    let prepared = Prepared { calm, full, connections: load::CONNECTIONS };
     for round in 1..=rounds {
         step(&format!("round {round} of {rounds}: token reads"));
         reads.answer.push(take(&nginx.address, nginx.id(), &prepared).await?.0);
