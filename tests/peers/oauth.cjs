@@ -1,9 +1,10 @@
 // npm's co-wechat-oauth as a program written for WeChat uses it: unmodified, with another host and
-// another secret. Its set-up is one JSON argument. One JSON object a line in, one a line out.
+// another secret. Its set-up is one JSON argument.
 'use strict';
 
-const { createInterface } = require('node:readline');
 const OAuth = require('co-wechat-oauth');
+
+const { serve } = require('./lines.cjs');
 
 const { host, appid, secret } = JSON.parse(process.argv[2]);
 const oauth = new OAuth(appid, secret);
@@ -23,25 +24,4 @@ const tasks = {
     (await oauth.verifyToken(openid, access_token)).errcode === 0,
 };
 
-async function answer(line) {
-  const asked = JSON.parse(line);
-  try {
-    return { answer: await tasks[asked.do](asked) };
-  } catch (error) {
-    if (typeof error.code !== 'number') throw error;
-    return { refused: error.code, why: error.message };
-  }
-}
-
-async function main() {
-  for await (const line of createInterface({ input: process.stdin })) {
-    process.stdout.write(`${JSON.stringify(await answer(line))}\n`);
-  }
-  // Connections that are kept alive do not keep the process.
-  process.exit(0);
-}
-
-main().catch((error) => {
-  process.stderr.write(`${error.stack}\n`);
-  process.exit(1);
-});
+serve(tasks);

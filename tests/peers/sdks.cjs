@@ -1,11 +1,12 @@
 // The npm packages co-wechat-api and wechat-api as a program written for WeChat uses them: unmodified,
 // with another host and another secret. Which one stands in the first argument, how it is set up in
-// the second. One JSON object a line in, one a line out.
+// the second.
 'use strict';
 
 const { writeFileSync } = require('node:fs');
-const { createInterface } = require('node:readline');
 const { promisify } = require('node:util');
+
+const { serve } = require('./lines.cjs');
 
 const [name, setUp] = process.argv.slice(2);
 const { host, appid, secret } = JSON.parse(setUp);
@@ -56,25 +57,4 @@ const tasks = {
   },
 };
 
-async function answer(line) {
-  const asked = JSON.parse(line);
-  try {
-    return { answer: await tasks[asked.do](asked) };
-  } catch (error) {
-    if (typeof error.code !== 'number') throw error;
-    return { refused: error.code, why: error.message };
-  }
-}
-
-async function main() {
-  for await (const line of createInterface({ input: process.stdin })) {
-    process.stdout.write(`${JSON.stringify(await answer(line))}\n`);
-  }
-  // Connections that are kept alive do not keep the process.
-  process.exit(0);
-}
-
-main().catch((error) => {
-  process.stderr.write(`${error.stack}\n`);
-  process.exit(1);
-});
+serve(tasks);
