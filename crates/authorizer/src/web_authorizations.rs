@@ -238,7 +238,7 @@ impl WebAuthorizations {
         let before = self.base.clock.now() - KEPT;
         let mut swept = 0;
         loop {
-            let tx = self.base.db.begin().await?;
+            let tx = self.base.db.begin_patiently().await?;
             let attempts = tx.web_authorizations().sweep(before).await?;
             tx.commit().await?;
             swept += attempts;
