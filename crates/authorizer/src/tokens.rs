@@ -99,7 +99,8 @@ impl AuthorizerTokens {
     /// As [`AuthorizerTokens::get`].
     pub async fn renew(&self, authorizer: &Authorizer) -> Result<AccessToken> {
         refuse_revoked(authorizer)?;
-        self.keeper.renew(authorizer, RefreshCause::Manual).await
+        let present = self.keeper.present(authorizer).await?;
+        self.keeper.renew(authorizer, RefreshCause::Manual, present).await
     }
 
     /// Makes one of our own calls with the account's token, and again with a newer one when WeChat

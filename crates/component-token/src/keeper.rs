@@ -174,7 +174,17 @@ impl<S: Source> Keeper<S> {
         self.another(owner, Wish::of(RefreshCause::Cured, Some(rejected))).await
     }
 
-    /// A new token, whatever the present one is worth.
+    /// The stored token's value, whatever it is worth.
+    ///
+    /// # Errors
+    /// [`lingpai_storage::Error`] when the database failed.
+    pub async fn present(&self, owner: &S::Owner) -> Result<Option<Secret<String>>, S::Error> {
+        let kept = self.machine.db.tokens().find(&self.machine.source.key(owner)).await?;
+        Ok(kept.and_then(|kept| kept.token).map(|token| token.value))
+    }
+
+    /// A token other than the one that was [present](Keeper::present) when somebody asked for a new
+    /// one. If that is no longer the stored one, nothing is refreshed.
     ///
     /// # Errors
     /// As [`Keeper::get`].
@@ -182,9 +192,8 @@ impl<S: Source> Keeper<S> {
         &self,
         owner: &S::Owner,
         cause: RefreshCause,
+        present: Option<Secret<String>>,
     ) -> Result<AccessToken, S::Error> {
-        let kept = self.machine.db.tokens().find(&self.machine.source.key(owner)).await?;
-        let present = kept.and_then(|kept| kept.token).map(|token| token.value);
         Ok(self.another(owner, Wish::of(cause, present)).await?.token)
     }
 

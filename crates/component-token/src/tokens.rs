@@ -114,10 +114,11 @@ impl ComponentTokens {
     /// As [`ComponentTokens::get`].
     pub async fn renew(&self, by: &OperatorCaller, component: &Component) -> Result<TokenHealth> {
         let KeeperBase { db, clock, entropy, .. } = &self.keeper.source().base;
+        let present = self.keeper.present(component).await?;
         let (act, asked) = (by.act(), Action::ComponentTokenRefreshAsked);
         let entry = AuditEntry::of(&act, asked, component.appid.as_str(), (clock.now(), entropy));
         keep_entry(db, &entry).await?;
-        self.keeper.renew(component, RefreshCause::Manual).await?;
+        self.keeper.renew(component, RefreshCause::Manual, present).await?;
         self.health(component).await
     }
 

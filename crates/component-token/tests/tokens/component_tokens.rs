@@ -57,7 +57,7 @@ async fn a_new_token_that_is_wanted_during_a_refresh_is_another_than_before() {
     process.get(&world.component).await.unwrap();
     world.held().await;
     let renewing = process.renew(&by, &world.component);
-    let (health, _) = tokio::join!(renewing, async { world.wechat.release(None) });
+    let (health, ()) = tokio::join!(renewing, world.release_once_asked(1));
     assert_eq!(health.unwrap().state, TokenState::Fresh);
     let second = process.get(&world.component).await.unwrap();
     assert_ne!(second, first);
@@ -75,7 +75,10 @@ async fn many_who_want_a_new_token_at_once_get_the_same_one() {
     let by = world.operator();
     let process = world.process().await;
     process.get(&world.component).await.unwrap();
-    for health in join_all((0..20).map(|_| process.renew(&by, &world.component))).await {
+    world.hold_next();
+    let renewing = join_all((0..20).map(|_| process.renew(&by, &world.component)));
+    let (renewed, ()) = tokio::join!(renewing, world.release_once_asked(20));
+    for health in renewed {
         health.unwrap();
     }
     assert_eq!(world.calls(), 2);

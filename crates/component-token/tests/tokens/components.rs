@@ -8,12 +8,10 @@ use lingpai_model::{
     audit::{Action, Actor},
     clock::Clock as _,
     component::Component,
-    page::PageRequest,
     token::{RefreshCause, TokenKey},
 };
-use lingpai_storage::AuditFilter;
 
-use crate::world::World;
+use crate::world::{World, trail};
 
 const KEY: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ";
 const START: &str = "/cgi-bin/component/api_start_push_ticket";
@@ -25,14 +23,6 @@ fn components(world: &World) -> Components {
 
 fn secret(text: &str) -> Option<Secret<String>> {
     Some(Secret::from(text))
-}
-
-/// The trail, the newest first.
-async fn trail(world: &World) -> Vec<(Action, String, Actor)> {
-    let page = PageRequest::new(100, None).unwrap();
-    let filter = AuditFilter::default();
-    let entries = world.database.db.audit().system_list(&filter, &page).await.unwrap().items;
-    entries.into_iter().map(|entry| (entry.action, entry.subject, entry.actor)).collect()
 }
 
 #[tokio::test]

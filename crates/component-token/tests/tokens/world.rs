@@ -8,13 +8,15 @@ use lingpai_component_token::{
 use lingpai_emulator::{Emulator, EmulatorConfig, Fault, FaultKind, Kill};
 use lingpai_model::{
     Appid, Instant, Secret,
+    audit::{Action, Actor},
     caller::{OperatorCaller, Via},
     clock::{Clock as _, Entropy, ManualClock, SharedClock},
     component::Component,
     id::{ComponentId, OperatorId},
+    page::PageRequest,
     token::{AccessToken, KeptToken, TokenKey},
 };
-use lingpai_storage::{Db, Tx, testing::TestDb};
+use lingpai_storage::{AuditFilter, Db, Tx, testing::TestDb};
 use lingpai_wechat::client::{Client, ClientConfig};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
@@ -142,6 +144,13 @@ impl World {
         self.wechat.wait_until(|wechat| !wechat.held().is_empty()).await;
     }
 
+    /// Lets a held answer go once it is held, and a new token was asked for so often.
+    pub(crate) async fn release_once_asked(&self, times: usize) {
+        self.held().await;
+        while trail(self).await.len() < times {}
+        self.wechat.release(None);
+    }
+
     pub(crate) fn kill_tokens(&self) {
         self.wechat.kill(&Kill::ComponentTokens);
     }
@@ -179,6 +188,14 @@ impl World {
         change(&tx).await;
         tx.commit().await.unwrap();
     }
+}
+
+/// What was done, by whom: the newest first.
+pub(crate) async fn trail(world: &World) -> Vec<(Action, String, Actor)> {
+    let page = PageRequest::new(100, None).unwrap();
+    let filter = AuditFilter::default();
+    let entries = world.database.db.audit().system_list(&filter, &page).await.unwrap().items;
+    entries.into_iter().map(|entry| (entry.action, entry.subject, entry.actor)).collect()
 }
 
 /// Hears what this thread reports as an error from one module on.

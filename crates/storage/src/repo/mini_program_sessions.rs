@@ -8,7 +8,7 @@ use lingpai_model::{
 };
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, ExprTrait as _, IntoActiveModel as _, JoinType,
-    QueryFilter as _, QuerySelect as _, RelationDef, Select, UpdateMany,
+    QueryFilter as _, QuerySelect as _, RelationDef, Select,
     sea_query::{Expr, OnConflict},
 };
 
@@ -25,6 +25,9 @@ use crate::{
 
 /// How many ids one statement names.
 const IDS_AT_ONCE: usize = 500;
+
+/// A fan: the mini program's account, and his openid there.
+type Fan<'a> = (&'a AuthorizerId, &'a str);
 
 /// A session as it was read: later the fan may have logged in again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,28 +97,17 @@ impl MiniProgramSessionRepo<'_, Write> {
     /// [`Error::AlreadyExists`] or [`Error::Query`] when another fan's session has this id;
     /// [`Error::Unavailable`].
     pub async fn system_upsert(&self, session: &MiniProgramSession) -> Result<()> {
-        let what = "keep the session of a fan";
         let row = row(self.at.keys, session);
-        let update = renewed(&row);
-        if self.renew(update.clone()).await? {
-            return Ok(());
+        let fan = (&session.authorizer_id, session.openid.as_str());
+        if self.id_of_fan(fan).await?.is_none() {
+            self.insert_if_absent(row.clone()).await?;
         }
-        // Another login of this fan may just be making the row. An insert that would change nothing
-        // waits for it and locks the row for the second look; a refused insert leaves a lock on MySQL
-        // that two of us could hold, each in the other's way.
-        let mut there = OnConflict::columns([Column::AuthorizerId, Column::Openid]);
-        // Its own, not the new one: on MySQL a row of the same id would be taken for the fan's.
-        there.value(Column::Openid, Expr::col((Entity, Column::Openid)));
-        Entity::insert(row.into_active_model())
-            .on_conflict(there)
-            .exec_without_returning(&self.at.conn)
-            .await
-            .map_err(self.at.failed(what))?;
-        if self.renew(update).await? || self.is_there(session).await? {
-            Ok(())
-        } else {
-            Err(Error::AlreadyExists { what: "session of a fan" })
-        }
+        let Some(id) = self.id_of_fan(fan).await? else {
+            return Err(Error::AlreadyExists { what: "session of a fan" });
+        };
+        // Erased this moment: then the erasure came after this login.
+        let Some(there) = self.lock(&id).await? else { return Ok(()) };
+        if there.updated_at <= row.updated_at { self.renew(&id, row).await } else { Ok(()) }
     }
 
     /// Erases the fan's session in the mini program; returns how many there were.
@@ -153,14 +145,13 @@ impl MiniProgramSessionRepo<'_, Write> {
         openid: &str,
         until: Instant,
     ) -> Result<u64> {
-        let erased = Entity::delete_many()
-            .filter(Column::AuthorizerId.eq(authorizer.as_str()))
-            .filter(Column::Openid.eq(openid))
-            .filter(Column::UpdatedAt.lte(until.timestamp_millis()))
-            .exec(&self.at.conn)
-            .await
-            .map_err(self.at.failed("erase the session of a fan"))?;
-        Ok(erased.rows_affected)
+        let Some(id) = self.id_of_fan((authorizer, openid)).await? else { return Ok(0) };
+        let there = self.lock(&id).await?;
+        if there.is_none_or(|there| there.updated_at > until.timestamp_millis()) {
+            return Ok(0);
+        }
+        let erased = Entity::delete_by_id(id).exec(&self.at.conn).await;
+        Ok(erased.map_err(self.at.failed("erase the session of a fan"))?.rows_affected)
     }
 
     /// Erases a session as it was read; `false` when it is gone, or the fan has logged in since.
@@ -201,21 +192,45 @@ impl MiniProgramSessionRepo<'_, Write> {
         Ok(erased)
     }
 
-    /// Whether the session's fan has one.
-    async fn is_there(&self, session: &MiniProgramSession) -> Result<bool> {
-        let there = of_fan(&session.authorizer_id, &session.openid)
-            .select_only()
-            .column(Column::Id)
-            .into_tuple::<String>()
-            .one(&self.at.conn)
-            .await;
-        Ok(there.map_err(self.at.failed("look for the session of a fan"))?.is_some())
+    /// The id of the session that a fan has in a mini program.
+    async fn id_of_fan(&self, (authorizer, openid): Fan<'_>) -> Result<Option<String>> {
+        let id = of_fan(authorizer, openid).select_only().column(Column::Id);
+        let id = id.into_tuple().one(&self.at.conn).await;
+        id.map_err(self.at.failed("look for the session of a fan"))
     }
 
-    async fn renew(&self, update: UpdateMany<Entity>) -> Result<bool> {
-        let updated = update.exec(&self.at.conn).await;
-        let updated = updated.map_err(self.at.failed("renew the session of a fan"))?;
-        Ok(updated.rows_affected == 1)
+    /// The row with this id, which nobody else changes until this transaction ends.
+    ///
+    /// It is locked by its id alone. Two who came to it by different indexes would lock index and row
+    /// in either order on MySQL, and stand in each other's way.
+    async fn lock(&self, id: &str) -> Result<Option<mini_program_sessions::Model>> {
+        let row = Entity::find_by_id(id).lock_exclusive().one(&self.at.conn).await;
+        row.map_err(self.at.failed("lock the session of a fan"))
+    }
+
+    /// Adds the row, unless its fan has one. Another login of his may just be making it: an insert that
+    /// would change nothing waits for that one; a refused insert leaves a lock on MySQL that two of us
+    /// could hold, each in the other's way.
+    async fn insert_if_absent(&self, row: mini_program_sessions::Model) -> Result<()> {
+        let mut there = OnConflict::columns([Column::AuthorizerId, Column::Openid]);
+        // Its own, not the new one: on MySQL a row of the same id would be taken for the fan's.
+        there.value(Column::Openid, Expr::col((Entity, Column::Openid)));
+        let insert = Entity::insert(row.into_active_model()).on_conflict(there);
+        let inserted = insert.exec_without_returning(&self.at.conn).await;
+        inserted.map_err(self.at.failed("keep the session of a fan")).map(drop)
+    }
+
+    /// Makes the row with this id tell what `row` does. A unionid that WeChat does not tell this time
+    /// is not unlearnt.
+    async fn renew(&self, id: &str, row: mini_program_sessions::Model) -> Result<()> {
+        let mut update = Entity::update_many()
+            .col_expr(Column::SessionKeySealed, Expr::val(row.session_key_sealed))
+            .col_expr(Column::UpdatedAt, Expr::val(row.updated_at));
+        if let Some(unionid) = row.unionid {
+            update = update.col_expr(Column::Unionid, Expr::val(unionid));
+        }
+        let updated = update.filter(Column::Id.eq(id)).exec(&self.at.conn).await;
+        updated.map_err(self.at.failed("renew the session of a fan")).map(drop)
     }
 }
 
@@ -229,22 +244,6 @@ fn mark(id: &str, updated_at: i64) -> Result<SessionMark> {
     let read = Reader { table: "mini_program_sessions", key: id };
     let id = read.parsed(MiniProgramSessionId::parse(id))?;
     Ok(SessionMark { id, updated_at: read.instant(updated_at)? })
-}
-
-/// Makes the fan's row, if he has one of no later login, tell what `row` does. A unionid that WeChat does not tell this
-/// time is not unlearnt.
-fn renewed(row: &mini_program_sessions::Model) -> UpdateMany<Entity> {
-    let update = Entity::update_many()
-        .col_expr(Column::SessionKeySealed, Expr::val(row.session_key_sealed.clone()))
-        .col_expr(Column::UpdatedAt, Expr::val(row.updated_at));
-    let update = match &row.unionid {
-        Some(unionid) => update.col_expr(Column::Unionid, Expr::val(unionid.as_str())),
-        None => update,
-    };
-    update
-        .filter(Column::AuthorizerId.eq(&row.authorizer_id))
-        .filter(Column::Openid.eq(&row.openid))
-        .filter(Column::UpdatedAt.lte(row.updated_at))
 }
 
 fn row(keys: &KeyRing, session: &MiniProgramSession) -> mini_program_sessions::Model {
