@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Private PostgreSQL and MariaDB servers for the tests, on loopback and free ports.
 #
-#   scripts/databases.sh start   starts them and prints the URLs as lines for `eval`
-#   scripts/databases.sh stop    stops them and removes their data
+#   scripts/databases.sh start [OPTION…]   starts them and prints the URLs as lines for `eval`;
+#                                          PostgreSQL gets the options as well
+#   scripts/databases.sh stop              stops them and removes their data
 #
 # A server whose URL is already in the environment (LINGPAI_TEST_POSTGRES_URL,
 # LINGPAI_TEST_MYSQL_URL) is used as it is: nothing is installed, started or stopped for it.
@@ -63,7 +64,7 @@ start_postgres() {
     # No socket file: its path would be as long as the clone's.
     if as_postgres "$programs/pg_ctl" --pgdata="$folder/data" --log="$folder/server.log" \
       --wait --timeout=60 \
-      --options="-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300" \
+      --options="-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300 $*" \
       start >>"$state/postgres.log" 2>&1 </dev/null; then
       note "PostgreSQL $("$programs/postgres" --version | grep -oE '[0-9]+\.[0-9]+' | head -n 1) on port $port"
       printf 'postgres://postgres@127.0.0.1:%s/postgres\n' "$port" >"$state/postgres.url"
@@ -149,7 +150,7 @@ start() {
     note "PostgreSQL: the one of LINGPAI_TEST_POSTGRES_URL"
     printf '%s\n' "$LINGPAI_TEST_POSTGRES_URL" >"$state/postgres.url"
   else
-    start_postgres
+    start_postgres "$@"
   fi
   if [ -n "${LINGPAI_TEST_MYSQL_URL:-}" ]; then
     note "MySQL: the one of LINGPAI_TEST_MYSQL_URL"
@@ -162,7 +163,7 @@ start() {
 }
 
 case "${1:-}" in
-  start) start ;;
+  start) start "${@:2}" ;;
   stop) stop ;;
-  *) die "usage: scripts/databases.sh start|stop" ;;
+  *) die "usage: scripts/databases.sh start [OPTION…] | stop" ;;
 esac

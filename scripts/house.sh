@@ -51,7 +51,8 @@ free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# Starts a PostgreSQL for this run alone, with its state under the name given; it ends with the shell.
+# Starts a PostgreSQL for this run alone, with its state under the name given and with the options
+# behind it; it ends with the shell.
 # A test run beside it keeps its own databases, and no other server is started.
 private_postgres() {
   say "Starting a private PostgreSQL"
@@ -62,6 +63,6 @@ private_postgres() {
   }
   trap 'private_databases stop' EXIT
   local started
-  started="$(private_databases start)"
+  started="$(private_databases start "${@:2}")"
   eval "$started"
 }

@@ -14,7 +14,10 @@ say "Building, optimized (the first time this takes several minutes)"
 cargo build --locked --release -p lingpai-tests --bin sim
 
 if [ -z "${LINGPAI_TEST_POSTGRES_URL:-}" ] && [[ " $* " != *" sqlite "* ]]; then
-  private_postgres sim
+  # What anybody gives a database of this size: room for the rows in memory, and for half an hour of
+  # changes between two checkpoints. Durability stays as it is.
+  private_postgres sim -c shared_buffers=2GB -c max_wal_size=16GB -c checkpoint_timeout=30min \
+    -c wal_compression=on
 fi
 
 say "Simulating"
