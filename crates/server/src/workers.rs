@@ -8,7 +8,11 @@
 use std::{sync::Arc, time::Duration};
 
 use lingpai_model::clock::Entropy;
-use tokio::{sync::Notify, task::JoinError};
+use tokio::{
+    sync::Notify,
+    task::JoinError,
+    time::{Instant as Stopwatch, sleep, sleep_until},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How often a worker looks for work.
@@ -16,6 +20,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Pace {
     /// Between two looks when there was nothing to do.
     pub interval: Duration,
+    /// After a look that found nothing, however often it is woken.
+    pub breath: Duration,
     /// After the first failure; doubled with each further one.
     pub first_backoff: Duration,
     /// The longest wait after a failure.
@@ -26,6 +32,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(1),
+            breath: Duration::from_millis(10),
             first_backoff: Duration::from_secs(1),
             longest_backoff: Duration::from_secs(60),
         }
@@ -85,12 +92,20 @@ impl Worker {
                     pause
                 }
             };
+            let earliest_next = Stopwatch::now() + self.pace.breath;
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.wake.notified(), if failures == 0 => {}
-                () = tokio::time::sleep(pause) => {}
+                () = self.woken(earliest_next), if failures == 0 => {}
+                () = sleep(pause) => {}
             }
         }
+    }
+
+    /// Returns when there is work, and not before `earliest`: what comes in great numbers wakes it for
+    /// all of them at once.
+    async fn woken(&self, earliest: Stopwatch) {
+        self.wake.notified().await;
+        sleep_until(earliest).await;
     }
 
     /// `pause`, give or take a quarter.
@@ -154,6 +169,7 @@ mod tests {
 
     const NEVER: Pace = Pace {
         interval: Duration::from_secs(100_000),
+        breath: Duration::ZERO,
         first_backoff: Duration::ZERO,
         longest_backoff: Duration::ZERO,
     };
@@ -238,6 +254,29 @@ mod tests {
             })
             .await;
         assert_eq!(turns.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_often_it_is_woken_it_takes_breath_after_a_look_in_vain() {
+        let (looks, stop) = (Arc::new(Mutex::new(Vec::new())), CancellationToken::new());
+        let worker = worker(Pace { breath: Duration::from_millis(10), ..NEVER });
+        let (wake, stopped, noted) = (Arc::clone(&worker.wake), stop.clone(), Arc::clone(&looks));
+        worker
+            .run(stop, move || {
+                let mut looks = noted.lock().expect("nobody panicked");
+                looks.push(Stopwatch::now());
+                wake.notify_one();
+                if looks.len() == 4 {
+                    stopped.cancel();
+                }
+                // There is work once, after which it looks again at once.
+                let worked_on = usize::from(looks.len() == 2);
+                async move { Ok::<_, io::Error>(worked_on) }
+            })
+            .await;
+        let looks = looks.lock().expect("nobody panicked");
+        let waits: Vec<_> = looks.windows(2).map(|two| (two[1] - two[0]).as_millis()).collect();
+        assert_eq!(waits, [10, 0, 10]);
     }
 
     #[test]
