@@ -2,14 +2,17 @@
 //!
 //! A commit waits for the disk, so one commit for sixty-four pushes is worth up to twenty times the
 //! throughput of sixty-four commits, at the same safety. One task takes whatever waits, up to
-//! [`BATCH`], writes it in one transaction and answers every caller. It never waits for more to
-//! come: alone, an arrival is committed at once. On a server two batches are under way at a time: while
-//! one waits for the disk, the next is written. SQLite has one writer, and one batch.
+//! [`BATCH`], and hands it to a task that writes it in one transaction and answers every caller. It never
+//! waits for more to come: alone, an arrival is committed at once. Two batches are under way at a time:
+//! while one waits for the disk, a server writes the next; on SQLite, which has one writer, its statements
+//! are made ready meanwhile.
 //!
 //! If a batch is refused, its items are tried one by one, so that a broken one harms nobody else.
-//! Repetition folds, so trying again is safe even if the batch was committed after all. An item
+//! Nothing of a batch that is refused was committed, so trying again is safe. An item
 //! that was alone is tried again as well, up to [`LOOKS`] times: another instance may have recorded the
 //! same one between our look and our insert, and then the next look finds it.
+
+mod steps;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -17,17 +20,22 @@ use lingpai_model::{
     component::Ticket,
     push::{NewPush, Recorded},
 };
+use sea_orm::DbBackend;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::steps::Steps;
 use crate::{
     db::{Handle, Store},
     entity::{component_tickets, pushes, quarantined_messages},
     error::{Error, Result, cause, lost},
-    repo::{self, events::MessageRows},
+    repo::{
+        self,
+        events::{MessageRows, ReadyMessages},
+    },
     seal::KeyRing,
 };
 
@@ -35,7 +43,7 @@ use crate::{
 const BATCH: usize = 64;
 /// A batch that has grown this large takes no more: servers bound the size of a statement.
 const BATCH_BYTES: usize = 1024 * 1024;
-/// How many batches are under way at a time where several transactions may write.
+/// How many batches are under way at a time.
 const SIDE_BY_SIDE: usize = 2;
 /// How often a row is tried by itself before it is refused.
 const LOOKS: usize = 3;
@@ -103,18 +111,37 @@ type News = Arc<HashSet<String>>;
 pub(crate) struct Arrivals {
     queue: mpsc::Sender<Waiting>,
     stop: CancellationToken,
+    /// The connection on which the last batch was written goes back to its pool there.
+    _steps: Arc<Steps>,
 }
 
 impl Arrivals {
     /// Starts the task. It ends when it is stopped, or when nobody can send to it any more.
-    pub(crate) fn start(store: Store, background: &TaskTracker) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the system has no thread left.
+    pub(crate) fn start(store: Store, background: &TaskTracker) -> Result<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let stop = CancellationToken::new();
-        let lanes = if store.writes_side_by_side() { SIDE_BY_SIDE } else { 1 };
-        let lanes = Arc::new(Semaphore::new(lanes));
-        let committer = Committer { store, background: background.clone(), lanes };
+        let steps = if store.writes_side_by_side() {
+            Steps::here()
+        } else {
+            Steps::on_a_thread().map_err(|error| Error::Unavailable {
+                what: "start the thread that commits",
+                source: Arc::new(error),
+            })?
+        };
+        let writing = if store.writes_side_by_side() { SIDE_BY_SIDE } else { 1 };
+        let steps = Arc::new(steps);
+        let committer = Committer {
+            store,
+            background: background.clone(),
+            steps: Arc::clone(&steps),
+            lanes: Arc::new(Semaphore::new(SIDE_BY_SIDE)),
+            writing: Arc::new(Semaphore::new(writing)),
+        };
         background.spawn(committer.run(waiting, stop.clone()));
-        Self { queue, stop }
+        Ok(Self { queue, stop, _steps: steps })
     }
 
     /// Takes no further arrivals; those that wait are still committed.
@@ -142,8 +169,11 @@ struct Closing;
 struct Committer {
     store: Store,
     background: TaskTracker,
-    /// Who may be committing.
+    steps: Arc<Steps>,
+    /// Who may be gathering, committing and answering.
     lanes: Arc<Semaphore>,
+    /// Who may be writing. Who waits here does not use up its time for a connection.
+    writing: Arc<Semaphore>,
 }
 
 impl Committer {
@@ -202,7 +232,14 @@ impl Committer {
     /// must not go back to its pool in the middle; whether it succeeds nobody will know.
     async fn commit(&self, rows: Vec<Row>) -> Result<News> {
         let store = self.store.clone();
-        let task = self.background.spawn(async move { commit(&store, rows).await });
+        let ready = ReadyRows::new(store.writer.get_database_backend(), rows);
+        let writing = Arc::clone(&self.writing);
+        let step = async move {
+            // Nobody closes it.
+            let _turn = writing.acquire().await.ok();
+            commit(&store, ready).await
+        };
+        let task = self.steps.begin(self.background.track_future(step));
         match timeout(PATIENCE, task).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(task)) => Err(Error::CommitUnknown { source: lost(&task) }),
@@ -225,21 +262,35 @@ fn gather(first: Waiting, waiting: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting>
     batch
 }
 
-/// Writes `rows` in one transaction.
-async fn commit(store: &Store, rows: Vec<Row>) -> Result<News> {
-    let (mut tickets, mut pushes) = (Vec::new(), Vec::new());
-    let (mut messages, mut quarantined) = (Vec::new(), Vec::new());
-    for row in rows {
-        match row {
-            Row::Ticket(ticket) => tickets.push(ticket),
-            Row::Push(push) => pushes.push(push),
-            Row::Message(message) => messages.push(message),
-            Row::Quarantined(message) => quarantined.push(message),
+/// The rows of a batch by their tables, ready to be written.
+struct ReadyRows {
+    tickets: Vec<component_tickets::Model>,
+    pushes: Vec<pushes::Model>,
+    messages: ReadyMessages,
+    quarantined: Vec<quarantined_messages::Model>,
+}
+
+impl ReadyRows {
+    fn new(backend: DbBackend, rows: Vec<Row>) -> Self {
+        let (mut tickets, mut pushes) = (Vec::new(), Vec::new());
+        let (mut messages, mut quarantined) = (Vec::new(), Vec::new());
+        for row in rows {
+            match row {
+                Row::Ticket(ticket) => tickets.push(ticket),
+                Row::Push(push) => pushes.push(push),
+                Row::Message(message) => messages.push(message),
+                Row::Quarantined(message) => quarantined.push(message),
+            }
         }
+        Self { tickets, pushes, messages: ReadyMessages::new(backend, messages), quarantined }
     }
+}
+
+/// Writes a batch in one transaction.
+async fn commit(store: &Store, batch: ReadyRows) -> Result<News> {
+    let ReadyRows { tickets, pushes, messages, quarantined } = batch;
     let tx = store.begin().await?;
-    let mut news = HashSet::new();
-    {
+    let news = {
         let at = Handle::within(&tx, &store.keys, None);
         if !tickets.is_empty() {
             repo::tickets::save(&at, tickets).await?;
@@ -247,13 +298,11 @@ async fn commit(store: &Store, rows: Vec<Row>) -> Result<News> {
         if !pushes.is_empty() {
             repo::pushes::save(&at, pushes).await?;
         }
-        if !messages.is_empty() {
-            news = repo::events::save(&at, messages).await?;
-        }
         if !quarantined.is_empty() {
             repo::quarantine::save(&at, quarantined).await?;
         }
-    }
+        repo::events::save(&at, messages).await?
+    };
     tx.commit().await.map_err(|error| Error::CommitUnknown { source: cause(&error) })?;
     Ok(Arc::new(news))
 }

@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::{connect::DatabaseConfig, durability::Durability, tx::Tx};
 pub(crate) use self::{
-    dialect::is_unavailable,
+    dialect::{is_unavailable, skips_one_key},
     handle::{Handle, Store, instant, millis},
 };
 use crate::{
@@ -66,7 +66,8 @@ struct Inner {
 impl Db {
     /// Opens the database, sets what makes commits durable and reads it back.
     ///
-    /// Must be called inside a tokio runtime: it starts the task that groups commits.
+    /// Must be called inside a tokio runtime: it starts the task that groups commits, and on SQLite a
+    /// thread for their steps.
     ///
     /// # Errors
     /// [`Error::BadAddress`], [`Error::Unavailable`], and [`Error::NotDurable`] when a commit could
@@ -76,7 +77,7 @@ impl Db {
         let durability = durability::prove(&readers, &writer).await?;
         let store = Store { readers, writer, keys };
         let background = TaskTracker::new();
-        let arrivals = Arrivals::start(store.clone(), &background);
+        let arrivals = Arrivals::start(store.clone(), &background)?;
         let caches = Arc::new(Caches::new());
         let half = usize::try_from(config.max_connections / 2).unwrap_or(1).max(1);
         let patient = if store.writes_side_by_side() { half } else { 1 };

@@ -246,6 +246,10 @@ async fn known<E: EntityTrait>(
     Ok(known.into_iter().map(<[String; 2]>::from).collect())
 }
 
+/// How many rows of one kind a statement inserts at most where rows come in great and differing
+/// numbers: a connection keeps a statement of each number that it has seen.
+const INSERTED_AT_ONCE: usize = 64;
+
 /// Keeps the first of each key.
 fn fold<T>(rows: Vec<T>, key: impl Fn(&T) -> [String; 2]) -> Vec<T> {
     let mut seen = HashSet::with_capacity(rows.len());

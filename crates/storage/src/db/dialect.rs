@@ -21,8 +21,8 @@ fn clock(backend: DbBackend) -> &'static str {
 
 /// Whether an insert can skip the rows of one key and still refuse those that break another. The
 /// clause of MySQL and MariaDB fires on any unique key: a row would vanish unsaid.
-pub(super) fn skips_one_key(conn: &impl ConnectionTrait) -> bool {
-    matches!(conn.get_database_backend(), DbBackend::Sqlite | DbBackend::Postgres)
+pub(crate) fn skips_one_key(backend: DbBackend) -> bool {
+    matches!(backend, DbBackend::Sqlite | DbBackend::Postgres)
 }
 
 /// Whether several transactions may write at the same time. SQLite has one writer.

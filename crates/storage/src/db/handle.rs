@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use lingpai_model::Instant;
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, DatabaseConnection, DatabaseExecutor,
-    DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Select, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait as _, sea_query::Expr,
+    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait as _, DatabaseConnection,
+    DatabaseExecutor, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Select,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _, sea_query::Expr,
 };
 
 use super::{dialect, tx::Notes};
@@ -75,7 +75,7 @@ impl<'a> Handle<'a> {
 
     /// Whether an insert can skip the rows that are there already by one certain key.
     pub(crate) fn skips_one_key(&self) -> bool {
-        dialect::skips_one_key(&self.conn)
+        dialect::skips_one_key(self.conn.get_database_backend())
     }
 
     /// What an insert was to write into `column` of a row that is there already.

@@ -20,26 +20,26 @@ use lingpai_model::{
     page::{Page, PageRequest},
 };
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, ExprTrait as _, IntoActiveModel as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
+    ColumnTrait as _, EntityTrait as _, ExprTrait as _, InsertMany, IntoActiveModel as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    Select,
     sea_query::{Expr, LockBehavior, LockType},
 };
 
 use self::row::{attempt, claimed};
 pub(crate) use self::row::{record, row};
-use super::{DeliveryRepo, Write, endpoints::lease, page_backwards};
+use super::{DeliveryRepo, INSERTED_AT_ONCE, Write, endpoints::lease, page_backwards};
 use crate::{
     db::{Handle, millis},
     entity::{
-        deliveries::{Column, Entity, Model},
+        deliveries::{ActiveModel, Column, Entity, Model},
         delivery_attempts, endpoints,
     },
     error::{Error, Result},
     repo::EndpointLease,
 };
 
-/// How many rows one statement writes or names: SQLite takes 32,766 values in one, and a row has
-/// twelve.
+/// How many rows one statement names.
 const AT_ONCE: usize = 500;
 
 /// When a delivery that cannot be read is looked at again: a newer release may have made it, and be
@@ -187,7 +187,8 @@ impl DeliveryRepo<'_, Write> {
     ) -> Result<()> {
         let of_event =
             |(event, new): &(EventId, NewDelivery)| row((tenant, event), new, (cause, at));
-        insert(&self.at, "add deliveries", deliveries.iter().map(of_event).collect()).await
+        let rows: Vec<Model> = deliveries.iter().map(of_event).collect();
+        insert(&self.at, "add deliveries", &rows).await
     }
 
     /// Claims the next attempt at up to `limit` deliveries that are due at `now`, the one that is due
@@ -326,14 +327,17 @@ impl DeliveryRepo<'_, Write> {
 }
 
 /// Inserts rows that are not there yet.
-pub(super) async fn insert(at: &Handle<'_>, what: &'static str, rows: Vec<Model>) -> Result<()> {
-    for rows in rows.chunks(AT_ONCE) {
-        Entity::insert_many(rows.iter().cloned().map(Model::into_active_model))
-            .exec_without_returning(&at.conn)
-            .await
-            .map_err(at.failed(what))?;
+pub(super) async fn insert(at: &Handle<'_>, what: &'static str, rows: &[Model]) -> Result<()> {
+    for insert in inserts(rows) {
+        insert.exec_without_returning(&at.conn).await.map_err(at.failed(what))?;
     }
     Ok(())
+}
+
+/// The statements that insert deliveries.
+pub(super) fn inserts(rows: &[Model]) -> impl Iterator<Item = InsertMany<ActiveModel>> {
+    let some = rows.chunks(INSERTED_AT_ONCE);
+    some.map(|rows| Entity::insert_many(rows.iter().cloned().map(Model::into_active_model)))
 }
 
 /// Erases the deliveries of these events, which go as well, with their attempts.

@@ -115,6 +115,37 @@ async fn a_repetition_in_the_same_batch_or_later_writes_nothing() {
 }
 
 #[tokio::test]
+async fn of_many_messages_at_once_those_that_are_there_are_skipped() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let tenant = world.stored_tenant(&db).await;
+        let account = world.authorizer(&world.component("wxC"), Some(&tenant), "wxA");
+        let endpoint = world.endpoint(&tenant);
+        let message =
+            |i: usize| world.owned_message(&account, &format!("message {i}"), &[&endpoint]);
+        // Some of them come once more as they are, as after an outcome that nobody heard.
+        let known: Vec<_> = (0..100).step_by(10).map(message).collect();
+        for message in &known {
+            assert_eq!(recorded(&db, message.clone()).await, Recorded::New);
+        }
+        for batch in [(0..100).map(message).collect(), {
+            let new = (100..190).map(message);
+            new.chain(known).collect::<Vec<_>>()
+        }] {
+            // SQLite's one writer is held, so that these share batches.
+            let held = db.begin().await.unwrap();
+            let batch = join_all(batch.into_iter().map(|message| db.record_message(message)));
+            let (outcomes, ()) = tokio::join!(batch, async { drop(held) });
+            let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
+            assert_eq!((outcomes.len(), new(&outcomes)), (100, 90), "{outcomes:?}");
+        }
+        assert_eq!(count_messages(&db).await, 190);
+        assert_eq!(kept_deliveries(&db).await.len(), 190, "one of each");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_message_is_kept_byte_for_byte_with_what_its_event_tells() {
     on_each_database(|db| async move {
         let world = World::new();

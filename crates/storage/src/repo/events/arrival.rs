@@ -4,13 +4,14 @@ use std::collections::HashSet;
 
 use lingpai_model::{delivery::DeliveryCause, push::NewMessage};
 use sea_orm::{
-    ConnectionTrait as _, EntityTrait as _, IntoActiveModel as _, QueryTrait as _,
+    ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _,
+    IntoActiveModel as _, QueryFilter as _, QuerySelect as _, QueryTrait as _, Statement,
     sea_query::OnConflict,
 };
 
-use super::super::{deliveries, fold, known};
+use super::super::{INSERTED_AT_ONCE, deliveries, fold, known};
 use crate::{
-    db::Handle,
+    db::{Handle, skips_one_key},
     entity::{
         deliveries as delivery_rows,
         events::{Column, Entity, Model},
@@ -20,6 +21,9 @@ use crate::{
 };
 
 const WHAT: &str = "record messages";
+
+/// By which a message is told from all others.
+const KEY: [Column; 2] = [Column::AuthorizerId, Column::Dedupe];
 
 /// A message as its rows: the event, sealed, and its deliveries.
 #[derive(Debug, Clone)]
@@ -55,37 +59,95 @@ fn key(event: &Model) -> [String; 2] {
     [&event.authorizer_id, &event.dedupe].map(|part| part.clone().unwrap_or_default())
 }
 
+/// Messages as the statements that record them. They are made before the transaction begins: on SQLite
+/// nobody else can write until it ends.
+#[derive(Debug)]
+pub(crate) struct ReadyMessages {
+    parts: Vec<Part>,
+}
+
+/// As many messages as one statement inserts.
+#[derive(Debug)]
+struct Part {
+    rows: Vec<MessageRows>,
+    /// Inserts all events, on a database that can but for those that are there.
+    events: Statement,
+    /// Insert the deliveries of all of them.
+    deliveries: Vec<Statement>,
+}
+
+impl ReadyMessages {
+    /// Makes ready what one transaction on such a database records.
+    pub(crate) fn new(backend: DbBackend, rows: Vec<MessageRows>) -> Self {
+        let mut rows = fold(rows, MessageRows::key);
+        // In one order, so that two instances that record the same do not each wait for the other.
+        rows.sort_by_cached_key(MessageRows::key);
+        let parts = rows.chunks(INSERTED_AT_ONCE).map(|rows| Part::new(backend, rows.to_vec()));
+        Self { parts: parts.collect() }
+    }
+}
+
+impl Part {
+    fn new(backend: DbBackend, rows: Vec<MessageRows>) -> Self {
+        let events = rows.iter().map(|row| row.event.clone().into_active_model());
+        let mut events = Entity::insert_many(events);
+        if skips_one_key(backend) {
+            events = events.on_conflict(OnConflict::columns(KEY).do_nothing().to_owned());
+        }
+        let all: Vec<_> = rows.iter().flat_map(|row| &row.deliveries).cloned().collect();
+        let deliveries = deliveries::inserts(&all).map(|some| some.build(backend)).collect();
+        Self { events: events.build(backend), deliveries, rows }
+    }
+
+    /// Records them, and returns the ids of the events that are new.
+    async fn save(self, at: &Handle<'_>) -> Result<HashSet<String>> {
+        let Self { rows, events, deliveries } = self;
+        let count = rows.len();
+        let new = insert(at, &rows, events).await?;
+        if new.len() == count {
+            for deliveries in deliveries {
+                at.conn.execute_raw(deliveries).await.map_err(at.failed(WHAT))?;
+            }
+        } else {
+            let deliveries = rows.into_iter().flat_map(|row| row.deliveries);
+            let deliveries: Vec<_> = deliveries.filter(|row| new.contains(&row.event_id)).collect();
+            deliveries::insert(at, WHAT, &deliveries).await?;
+        }
+        Ok(new)
+    }
+}
+
 /// Records messages with their deliveries, and returns the ids of the events that are new. Of one
 /// that was recorded before, neither event nor deliveries are written.
 ///
-/// Two statements, however many messages there are; on MySQL and MariaDB, which cannot skip the rows
-/// of one key, one more.
-pub(crate) async fn save(at: &Handle<'_>, rows: Vec<MessageRows>) -> Result<HashSet<String>> {
-    let mut rows = fold(rows, MessageRows::key);
-    // In one order, so that two instances that record the same do not each wait for the other.
-    rows.sort_by_cached_key(MessageRows::key);
-    let (events, deliveries): (Vec<Model>, Vec<_>) =
-        rows.into_iter().map(|row| (row.event, row.deliveries)).unzip();
-    let new = insert(at, events).await?;
-    let deliveries = deliveries.into_iter().flatten();
-    let deliveries = deliveries.filter(|row| new.contains(&row.event_id)).collect();
-    deliveries::insert(at, WHAT, deliveries).await?;
+/// A statement for each [`INSERTED_AT_ONCE`] events and deliveries; one more where some are there already,
+/// and always on MySQL and MariaDB, which cannot skip the rows of one key.
+pub(crate) async fn save(at: &Handle<'_>, messages: ReadyMessages) -> Result<HashSet<String>> {
+    let mut new = HashSet::new();
+    for part in messages.parts {
+        new.extend(part.save(at).await?);
+    }
     Ok(new)
 }
 
-/// Inserts those events that are not there yet, and returns their ids.
-async fn insert(at: &Handle<'_>, mut events: Vec<Model>) -> Result<HashSet<String>> {
-    let columns = [Column::AuthorizerId, Column::Dedupe];
+/// Inserts those events that are not there yet, by `all` where that skips the others, and returns their
+/// ids.
+async fn insert(at: &Handle<'_>, rows: &[MessageRows], all: Statement) -> Result<HashSet<String>> {
+    let ids = || rows.iter().map(|row| row.event.id.clone()).collect();
     if at.skips_one_key() {
-        let mut insert = Entity::insert_many(events.into_iter().map(Model::into_active_model))
-            .on_conflict(OnConflict::columns(columns).do_nothing().to_owned())
-            .into_query();
-        insert.returning_col(Column::Id);
-        let inserted = at.conn.query_all(&insert).await.map_err(at.failed(WHAT))?;
-        let ids = inserted.iter().map(|row| row.try_get("", "id"));
-        return ids.collect::<Result<_, _>>().map_err(at.failed(WHAT));
+        let inserted = at.conn.execute_raw(all).await.map_err(at.failed(WHAT))?.rows_affected();
+        return match inserted {
+            0 => Ok(HashSet::new()),
+            _ if inserted == rows.len() as u64 => Ok(ids()),
+            _ => found(at, rows, inserted).await,
+        };
     }
-    let known = known::<Entity>(at, WHAT, &events, (columns, key)).await?;
+    let mut events: Vec<Model> = rows.iter().map(|row| row.event.clone()).collect();
+    let known = known::<Entity>(at, WHAT, &events, (KEY, key)).await?;
+    if known.is_empty() {
+        at.conn.execute_raw(all).await.map_err(at.failed(WHAT))?;
+        return Ok(ids());
+    }
     events.retain(|event| !known.contains(&key(event)));
     if events.is_empty() {
         return Ok(HashSet::new());
@@ -96,4 +158,23 @@ async fn insert(at: &Handle<'_>, mut events: Vec<Model>) -> Result<HashSet<Strin
         .await
         .map_err(at.failed(WHAT))?;
     Ok(ids)
+}
+
+/// The ids of those events of `rows` that are there, which are the `inserted` ones: others have other
+/// ids. If one was there before, because it is recorded for the second time itself, nobody can tell which;
+/// then each has to be recorded alone.
+async fn found(at: &Handle<'_>, rows: &[MessageRows], inserted: u64) -> Result<HashSet<String>> {
+    let ids: Vec<String> = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::Id.is_in(rows.iter().map(|row| &row.event.id)))
+        .into_tuple()
+        .all(&at.conn)
+        .await
+        .map_err(at.failed(WHAT))?;
+    if ids.len() as u64 == inserted {
+        return Ok(ids.into_iter().collect());
+    }
+    let told = DbErr::Custom("an event of the batch is recorded for the second time".to_owned());
+    Err(at.failed(WHAT)(told))
 }
