@@ -4,7 +4,7 @@
 # after the build. Writes the tables of docs/benchmarks.md. Nothing else should run meanwhile.
 #
 #   scripts/bench.sh [rounds]          with fewer than five rounds the tables are only printed
-#   scripts/bench.sh <rounds> tokens   token reads alone, which are printed
+#   scripts/bench.sh <rounds> pushes   pushes alone, which are printed; or token reads, with `tokens`
 #
 # PostgreSQL is the one of LINGPAI_TEST_POSTGRES_URL, or a private one.
 # shellcheck source=scripts/house.sh
@@ -19,16 +19,13 @@ mkdir -p "$folder"
 
 say "Building, optimized (the first time this takes several minutes)"
 cargo build --locked --release -p lingpai-server -p lingpai-emulator -p lingpai-tests --bins
-if [ "${2:-}" = tokens ]; then
-  say "Over loopback"
-  exec "$target/release/bench" "$folder" "$@"
+if [ -z "${2:-}" ]; then
+  cargo bench --locked --no-run -p lingpai-wechat
+  say "In one process"
+  cargo bench --locked --quiet -p lingpai-wechat --bench wire | tee "$folder/wire.txt"
 fi
-cargo bench --locked --no-run -p lingpai-wechat
 
-say "In one process"
-cargo bench --locked --quiet -p lingpai-wechat --bench wire | tee "$folder/wire.txt"
-
-if [ -z "${LINGPAI_TEST_POSTGRES_URL:-}" ]; then
+if [ "${2:-}" != tokens ] && [ -z "${LINGPAI_TEST_POSTGRES_URL:-}" ]; then
   say "Starting a private PostgreSQL"
   # A state folder of its own, so that a test run beside this keeps its databases; and the one
   # server only: the other is declared to be there already.

@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail};
 use lingpai_storage::testing::{Backend, TestDb};
 use tokio::time::sleep;
 use url::Url;
@@ -45,7 +45,7 @@ use crate::{
 const ROUNDS: usize = 5;
 
 /// How many distinct pushes are prepared: more than are answered in [`FULL_LOAD`].
-const PUSHES: usize = 60_000;
+const PUSHES: usize = 90_000;
 
 /// How long everybody gets as much as they can answer.
 const FULL_LOAD: Duration = Duration::from_secs(3);
@@ -60,8 +60,8 @@ const LOOK_AROUND: Duration = Duration::from_millis(500);
 const SETTLED: Duration = Duration::from_secs(1);
 
 /// How it is called.
-const USAGE: &str = "usage: bench FOLDER [ROUNDS [tokens]]; FOLDER holds wire.txt and takes the \
-                     databases; with `tokens` that section alone is measured and printed";
+const USAGE: &str = "usage: bench FOLDER [ROUNDS [pushes|tokens]]; FOLDER holds wire.txt and takes the \
+                     databases; with a section that alone is measured and printed";
 
 /// The page with the tables.
 const PAGE: &str = "docs/benchmarks.md";
@@ -114,9 +114,12 @@ async fn main() -> Result<()> {
     let folder = PathBuf::from(args.next().context(USAGE)?);
     let rounds = args.next().map_or(Ok(ROUNDS), |rounds| rounds.parse()).context(USAGE)?;
     if let Some(section) = args.next() {
-        ensure!(section == "tokens", USAGE);
-        let reads = tokens::measure(&folder, rounds).await?;
-        println!("{}", report::token_tables(&reads)?);
+        let tables = match section.as_str() {
+            "pushes" => report::push_tables(&measure_pushes(&folder, rounds).await?)?,
+            "tokens" => report::token_tables(&tokens::measure(&folder, rounds).await?)?,
+            _ => bail!(USAGE),
+        };
+        println!("{tables}");
         return Ok(());
     }
     let wire = fs::read_to_string(folder.join("wire.txt")).context(USAGE)?;
@@ -140,15 +143,54 @@ struct Prepared {
     connections: usize,
 }
 
+/// Who takes pushes: nginx, which stores nothing, and lingpai on its databases.
+struct PushTakers {
+    prepared: Prepared,
+    answering: Nginx,
+    postgres: Option<Backend>,
+}
+
+impl PushTakers {
+    async fn start(folder: &Path) -> Result<Self> {
+        step("preparing the pushes and an authorizer");
+        let all = pushes::prepare(PUSHES).await?;
+        let (calm, full) = all.split_at(CALM_REQUESTS);
+        let (calm, full) = (Arc::new(calm.to_vec()), Arc::new(full.to_vec()));
+        let prepared = Prepared { calm, full, connections: load::PUSH_CONNECTIONS };
+        let say_success = "server { listen $ADDRESS; location / { return 200 success; } }";
+        let answering = Nginx::start(&folder.join("nginx-answer"), say_success).await?;
+        let mut backends = Backend::available().into_iter();
+        let postgres = backends.find(|it| matches!(it, Backend::Postgres(_)));
+        Ok(Self { prepared, answering, postgres })
+    }
+
+    async fn take(&self, folder: &Path, figures: &mut Figures) -> Result<()> {
+        let around = Watch::start(process::id())?;
+        sleep(LOOK_AROUND).await;
+        figures.others.push(around.stop()?.rest);
+        let Self { prepared, answering, postgres } = self;
+        let (sample, _) = take(&answering.address, answering.id(), prepared).await?;
+        figures.answer.push(sample);
+        on_sqlite(&folder.join("sqlite"), prepared, figures).await?;
+        if let Some(postgres) = postgres {
+            on_postgres(&folder.join("postgres"), postgres, prepared, figures).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn measure_pushes(folder: &Path, rounds: usize) -> Result<Figures> {
+    let takers = PushTakers::start(folder).await?;
+    let mut figures = Figures::default();
+    for round in 1..=rounds {
+        step(&format!("round {round} of {rounds}: pushes"));
+        takers.take(folder, &mut figures).await?;
+    }
+    Ok(figures)
+}
+
 async fn measure(folder: &Path, rounds: usize) -> Result<Figures> {
-    step("preparing the pushes and an authorizer");
-    let all = pushes::prepare(PUSHES).await?;
-    let (calm, full) = all.split_at(CALM_REQUESTS);
-    let (calm, full) = (Arc::new(calm.to_vec()), Arc::new(full.to_vec()));
-    let prepared = Prepared { calm, full, connections: load::PUSH_CONNECTIONS };
-    drop(all);
-    let say_success = "server { listen $ADDRESS; location / { return 200 success; } }";
-    let answering = Nginx::start(&folder.join("nginx-answer"), say_success).await?;
+    let takers = PushTakers::start(folder).await?;
     let upstream = calls::upstream(&folder.join("nginx-upstream")).await?;
     let passing = calls::proxy_pass(&folder.join("nginx-proxy"), &upstream).await?;
     let wechat = format!("http://{}/", upstream.address).parse()?;
@@ -156,23 +198,15 @@ async fn measure(folder: &Path, rounds: usize) -> Result<Figures> {
     let through_lingpai = Target::lingpai(service.address(), &service.tenant).await?;
     let through_gateway = Target::gateway(service.address(), &service.tenant).await?;
     let through_nginx = Target::nginx(&passing.address, through_lingpai.key());
-    let postgres = Backend::available().into_iter().find(|it| matches!(it, Backend::Postgres(_)));
 
     let mut figures = Figures::default();
     for round in 1..=rounds {
-        let around = Watch::start(process::id())?;
-        sleep(LOOK_AROUND).await;
-        figures.others.push(around.stop()?.rest);
         step(&format!("round {round} of {rounds}: pushes"));
-        let (sample, _) = take(&answering.address, answering.id(), &prepared).await?;
-        figures.answer.push(sample);
-        on_sqlite(&folder.join("sqlite"), &prepared, &mut figures).await?;
-        if let Some(postgres) = &postgres {
-            on_postgres(&folder.join("postgres"), postgres, &prepared, &mut figures).await?;
-        }
+        takers.take(folder, &mut figures).await?;
         step(&format!("round {round} of {rounds}: deliveries"));
-        let to_tenants = folder.join("deliveries");
-        figures.deliveries.push(deliveries::measure(&to_tenants, &answering, &prepared).await?);
+        let (to_tenants, pushes) = (folder.join("deliveries"), &takers.prepared);
+        let delivered = deliveries::measure(&to_tenants, &takers.answering, pushes).await?;
+        figures.deliveries.push(delivered);
         step(&format!("round {round} of {rounds}: calls"));
         figures.proxy_pass.push(take_calls(&through_nginx, passing.id()).await?);
         figures.forwarded.push(take_calls(&through_lingpai, service.id()).await?);

@@ -58,8 +58,7 @@ pub(crate) fn tables(wire: &[Wire], figures: &Figures, rounds: usize) -> Result<
         median(figures.others.iter().copied()),
     )?;
     in_one_process(&mut text, wire)?;
-    durable_pushes(&mut text, figures)?;
-    beside_the_database(&mut text, figures)?;
+    text.push_str(&push_tables(figures)?);
     deliveries(&mut text, figures)?;
     calls_passed_on(&mut text, figures)?;
     text.push_str(&token_tables(&figures.token_reads)?);
@@ -78,6 +77,17 @@ fn in_one_process(text: &mut String, wire: &[Wire]) -> Result<()> {
 
 const COLUMNS: &str = "answers/s | per core-second | ratio | p50 | p99 | p99 at 500/s | \
                        cores: server | load | rest |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+
+/// The tables of the section about pushes, as Markdown.
+///
+/// # Errors
+/// Never: text takes all that is written.
+pub(crate) fn push_tables(figures: &Figures) -> Result<String> {
+    let mut text = String::new();
+    durable_pushes(&mut text, figures)?;
+    beside_the_database(&mut text, figures)?;
+    Ok(text)
+}
 
 fn durable_pushes(text: &mut String, figures: &Figures) -> Result<()> {
     const { assert!(CALM_PACE == 500, "the columns say 500") };
