@@ -1,6 +1,6 @@
 //! Messages that WeChat pushed, recorded with the deliveries that they cause.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, mem};
 
 use lingpai_model::{delivery::DeliveryCause, push::NewMessage};
 use sea_orm::{
@@ -82,8 +82,12 @@ impl ReadyMessages {
         let mut rows = fold(rows, MessageRows::key);
         // In one order, so that two instances that record the same do not each wait for the other.
         rows.sort_by_cached_key(MessageRows::key);
-        let parts = rows.chunks(INSERTED_AT_ONCE).map(|rows| Part::new(backend, rows.to_vec()));
-        Self { parts: parts.collect() }
+        let mut parts = Vec::new();
+        while !rows.is_empty() {
+            let rest = rows.split_off(rows.len().min(INSERTED_AT_ONCE));
+            parts.push(Part::new(backend, mem::replace(&mut rows, rest)));
+        }
+        Self { parts }
     }
 }
 
