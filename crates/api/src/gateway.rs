@@ -111,7 +111,8 @@ impl Gateway {
         if token::is_token_path(path) {
             self.tokens.hand_out(&self.entrance, request).await
         } else if let Some(call) = FanCall::at(path) {
-            self.fan_calls.make(&self.entrance, request, call).await
+            // In a box as whatever is seldom: every call would carry and copy the room for it.
+            Box::pin(self.fan_calls.make(&self.entrance, request, call)).await
         } else {
             let path = path.to_owned();
             self.calls.make(&self.entrance, request, path).await
@@ -125,7 +126,7 @@ impl Endpoint for Gateway {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         if self.mount.cut(request.uri().path()) == AUTHORIZE_PATH {
             return match self.mount {
-                Mount::Prefixed => self.fan_pages.start(&request).await,
+                Mount::Prefixed => Box::pin(self.fan_pages.start(&request)).await,
                 Mount::Root => self.fan_pages.lead_home(&request),
             };
         }

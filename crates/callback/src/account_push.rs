@@ -54,7 +54,9 @@ impl AccountPushes {
             Err(error) => {
                 recipient.note_quarantine(error);
                 let why = QuarantineReason::Unreadable;
-                return self.messages.quarantine((by, &secret.appid), why, None, plaintext).await;
+                // In a box, since it is seldom: every push would carry and copy the room for it.
+                let kept = self.messages.quarantine((by, &secret.appid), why, None, plaintext);
+                return Box::pin(kept).await;
             }
         };
         let known = self.messages.db.cached_authorizer_by_id(&secret.authorizer_id).await;

@@ -55,23 +55,25 @@ impl AuthorizerPushes {
         let recipient = Recipient::component(&component, self.messages.clock.now());
         let opened = recipient.open(raw_query, body)?;
         let by = QuarantinedFor::Component(component.id.clone());
+        // What is seldom goes in a box: every push would carry and copy the room for it.
         let message = match MessagePush::parse(&opened.plaintext) {
             Ok(message) => message,
             Err(error) => {
                 recipient.note_quarantine(error);
                 let (why, text) = (QuarantineReason::Unreadable, opened.plaintext);
-                return self.messages.quarantine((by, &appid), why, None, text).await;
+                let kept = self.messages.quarantine((by, &appid), why, None, text);
+                return Box::pin(kept).await;
             }
         };
         if component.answers_publish_test
             && let Some(test) = Test::asked(&appid, &message)
         {
-            return self.answer_test(&component, test, &message, opened).await;
+            return Box::pin(self.answer_test(&component, test, &message, opened)).await;
         }
         let Opened { plaintext, sealer } = opened;
         let known = self.messages.db.cached_account(&component.id, &appid).await;
         let Some(account) = known.map_err(Refusal::Unrecorded)? else {
-            return self.keep_unknown(&component, &appid, message, plaintext).await;
+            return Box::pin(self.keep_unknown(&component, &appid, message, plaintext)).await;
         };
         if !is_addressed_to(&account, &message) {
             return Err(recipient.unverified("ToUserName"));

@@ -255,10 +255,12 @@ impl MessagePushes {
     ) -> Result<(), Refusal> {
         let Some(openid) = message.revoked_openid() else { return Ok(()) };
         let withdrawn_at = inner_time(message.create_time, received_at);
-        let granted = self.web_tokens.erase(authorizer, openid, withdrawn_at).await;
-        granted.map_err(Refusal::Unerased)?;
-        let session = self.mini_programs.erase_withdrawn(authorizer, openid, withdrawn_at).await;
-        session.map_err(Refusal::Unerased)
+        // In a box as all that is seldom: every push would carry and copy the room for it.
+        let erased = Box::pin(async {
+            self.web_tokens.erase(authorizer, openid, withdrawn_at).await?;
+            self.mini_programs.erase_withdrawn(authorizer, openid, withdrawn_at).await
+        });
+        erased.await.map_err(Refusal::Unerased)
     }
 
     fn event(

@@ -130,7 +130,7 @@ impl Db {
     /// # Errors
     /// As [`crate::repo::TenantRepo::find`].
     pub async fn cached_tenant(&self, id: &TenantId) -> Result<Option<Arc<Tenant>>> {
-        let load = async { self.tenants().find(id).await };
+        let load = || async { self.tenants().find(id).await };
         self.caches().tenants.get(id.clone(), load).await
     }
 
@@ -139,7 +139,7 @@ impl Db {
     /// # Errors
     /// As [`crate::repo::ApiKeyRepo::system_find`].
     pub async fn cached_api_key(&self, id: &ApiKeyId) -> Result<Option<Arc<ApiKey>>> {
-        let load = async { self.api_keys().system_find(id).await };
+        let load = || async { self.api_keys().system_find(id).await };
         self.caches().api_keys.get(id.clone(), load).await
     }
 
@@ -148,7 +148,7 @@ impl Db {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unopenable`], [`Error::Inconsistent`].
     pub async fn cached_component(&self, appid: &Appid) -> Result<Option<Arc<Component>>> {
-        let load = async { self.components().find(appid).await };
+        let load = || async { self.components().find(appid).await };
         self.caches().components.get(appid.clone(), load).await
     }
 
@@ -162,7 +162,7 @@ impl Db {
         appid: &Appid,
     ) -> Result<Arc<Authorizer>> {
         let key = Owned(scope.tenant_id().clone(), appid.clone());
-        let load = async {
+        let load = || async {
             match self.authorizers().get(scope, appid).await {
                 Ok(authorizer) => Ok(Some(authorizer)),
                 Err(Error::NotFound { .. }) => Ok(None),
@@ -179,7 +179,7 @@ impl Db {
     /// # Errors
     /// As [`crate::repo::AccountSecretRepo::system_find`].
     pub async fn cached_account_secret(&self, appid: &Appid) -> Result<Option<Arc<AccountSecret>>> {
-        let load = async { self.account_secrets().system_find(appid).await };
+        let load = || async { self.account_secrets().system_find(appid).await };
         self.caches().account_secrets.get(appid.clone(), load).await
     }
 
@@ -189,7 +189,7 @@ impl Db {
     /// # Errors
     /// As [`crate::repo::AutoReplyRepo::system_get`].
     pub async fn cached_auto_replies(&self, authorizer: &AuthorizerId) -> Result<Arc<AutoReplies>> {
-        let load = async { self.auto_replies().system_get(authorizer).await.map(Some) };
+        let load = || async { self.auto_replies().system_get(authorizer).await.map(Some) };
         let found = self.caches().auto_replies.get(authorizer.clone(), load).await?;
         Ok(found.unwrap_or_default())
     }
@@ -200,7 +200,7 @@ impl Db {
     /// # Errors
     /// As [`crate::repo::ListenerRepo::system_list`].
     pub async fn cached_listeners(&self, tenant: &TenantId) -> Result<Arc<Vec<Listener>>> {
-        let load = async { self.listeners().system_list(tenant).await.map(Some) };
+        let load = || async { self.listeners().system_list(tenant).await.map(Some) };
         Ok(self.caches().listeners.get(tenant.clone(), load).await?.unwrap_or_default())
     }
 
@@ -214,7 +214,7 @@ impl Db {
         component: &ComponentId,
         appid: &Appid,
     ) -> Result<Option<Arc<Authorizer>>> {
-        let load = async { self.authorizers().system_find(component, appid).await };
+        let load = || async { self.authorizers().system_find(component, appid).await };
         let key = Granted(component.clone(), appid.clone());
         self.caches().accounts.get(key, load).await
     }
@@ -229,7 +229,7 @@ impl Db {
         id: &AuthorizerId,
     ) -> Result<Option<Arc<Authorizer>>> {
         let load =
-            async { Ok(self.authorizers().system_list(std::slice::from_ref(id)).await?.pop()) };
+            || async { Ok(self.authorizers().system_list(std::slice::from_ref(id)).await?.pop()) };
         self.caches().accounts_by_id.get(id.clone(), load).await
     }
 
@@ -240,7 +240,7 @@ impl Db {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn cached_endpoints(&self, tenant: &TenantId) -> Result<Arc<Vec<Endpoint>>> {
-        let load = async { self.endpoints().system_list(tenant).await.map(Some) };
+        let load = || async { self.endpoints().system_list(tenant).await.map(Some) };
         Ok(self.caches().endpoints.get(tenant.clone(), load).await?.unwrap_or_default())
     }
 
@@ -255,7 +255,7 @@ impl Db {
     /// # Errors
     /// As [`crate::repo::TokenRepo::find`].
     pub async fn cached_token(&self, key: &TokenKey) -> Result<Option<Arc<KeptToken>>> {
-        let load = async {
+        let load = || async {
             let kept = self.tokens().find(key).await?;
             Ok(kept.map(|kept| KeptToken { refreshes: Vec::new(), ..kept }))
         };
@@ -317,7 +317,18 @@ where
     }
 
     /// The entry, or what `load` brings; many askers of one key share one load.
-    async fn get(
+    async fn get<L>(&self, key: K, load: impl FnOnce() -> L) -> Result<Option<Arc<V>>>
+    where
+        L: Future<Output = Result<Option<V>>>,
+    {
+        if let Some(kept) = self.entries.get(&key).await {
+            return Ok(Some(kept));
+        }
+        // Apart, because it is seldom needed and large: each request would carry and copy it.
+        Box::pin(self.load(key, load())).await
+    }
+
+    async fn load(
         &self,
         key: K,
         load: impl Future<Output = Result<Option<V>>>,
@@ -360,7 +371,7 @@ mod tests {
     async fn a_slow_read_does_not_bring_back_what_was_forgotten() {
         let cache: Cache<u8, &str> = Cache::new();
         let (written, wait) = oneshot::channel::<()>();
-        let slow = cache.get(1, async {
+        let slow = cache.get(1, || async {
             wait.await.expect("the writer comes");
             Ok(Some("old"))
         });
@@ -370,7 +381,7 @@ mod tests {
         };
         let (old, ()) = tokio::join!(slow, writer);
         assert_eq!(old.expect("loaded").as_deref(), Some(&"old"), "as old as its question");
-        let new = cache.get(1, async { Ok(Some("new")) }).await.expect("loaded");
+        let new = cache.get(1, || async { Ok(Some("new")) }).await.expect("loaded");
         assert_eq!(new.as_deref(), Some(&"new"));
     }
 
@@ -378,7 +389,7 @@ mod tests {
     async fn a_large_entry_takes_the_place_of_many() {
         let cache: Cache<u8, Vec<u8>> = Cache::weighed(Vec::len);
         for (key, bytes, together) in [(1, 0, 1), (2, 100 * ENTRY_BYTES, 102)] {
-            cache.get(key, async { Ok(Some(vec![0; bytes])) }).await.expect("loaded");
+            cache.get(key, || async { Ok(Some(vec![0; bytes])) }).await.expect("loaded");
             cache.entries.run_pending_tasks().await;
             assert_eq!(cache.entries.weighted_size(), together);
         }
@@ -401,9 +412,9 @@ mod tests {
     #[tokio::test]
     async fn what_is_there_is_loaded_once_and_what_is_not_is_asked_again() {
         let cache: Cache<u8, &str> = Cache::new();
-        assert!(cache.get(1, async { Ok(None) }).await.expect("loaded").is_none());
-        let first = cache.get(1, async { Ok(Some("a")) }).await.expect("loaded");
-        let second = cache.get(1, async { Ok(Some("b")) }).await.expect("kept");
+        assert!(cache.get(1, || async { Ok(None) }).await.expect("loaded").is_none());
+        let first = cache.get(1, || async { Ok(Some("a")) }).await.expect("loaded");
+        let second = cache.get(1, || async { Ok(Some("b")) }).await.expect("kept");
         assert_eq!((first.as_deref(), second.as_deref()), (Some(&"a"), Some(&"a")));
     }
 }
