@@ -2,7 +2,7 @@
 
 mod wiring;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use lingpai_api::Mount;
@@ -19,7 +19,7 @@ use lingpai_webhook::{LISTENER_MAY_TAKE, Sender};
 use lingpai_wechat::client::{Client, ClientConfig};
 use poem::{Endpoint, EndpointExt as _, Response, Route, endpoint::BoxEndpoint, get};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     time::{Instant, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -43,6 +43,10 @@ const STORING_TIME: Duration = Duration::from_secs(2);
 
 /// How often our clock is set by the database's.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How many connections may wait to be accepted. One more is not heard and tries again after a second,
+/// so this has room for all that come in a rush.
+const BACKLOG: u32 = 1024;
 
 /// How long the database may take to close.
 const CLOSING_TIME: Duration = Duration::from_secs(5);
@@ -210,10 +214,10 @@ impl App {
     pub async fn run(self, roles: Roles, stop: CancellationToken) -> anyhow::Result<()> {
         let server = &self.settings.server;
         let limits = Limits::from(server);
-        let public = listen("server.listen", roles.serves.then_some(server.listen)).await?;
+        let public = listen("server.listen", roles.serves.then_some(server.listen))?;
         let apart = self.settings.gateway.listen.filter(|_| roles.serves);
-        let apart = listen("gateway.listen", apart).await?;
-        let own = listen("metrics.listen", self.settings.metrics.listen).await?;
+        let apart = listen("gateway.listen", apart)?;
+        let own = listen("metrics.listen", self.settings.metrics.listen)?;
         let loops = Loops { entropy: self.entropy.clone(), tasks: &self.tasks, stop: &stop };
         if roles.works {
             self.crank.start(&loops, (self.bells.recorded, self.bells.due));
@@ -252,13 +256,21 @@ async fn keep_time((clock, db): (Arc<DatabaseClock>, Db)) -> Result<usize, lingp
 }
 
 /// Listens on `address`, if there is one; `key` is the setting to change when that fails.
-async fn listen(key: &str, address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+fn listen(key: &str, address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
     let Some(address) = address else { return Ok(None) };
-    let listener = TcpListener::bind(address).await.with_context(|| {
+    let listener = bind(address).with_context(|| {
         format!("cannot listen on {address}; is it in use already? {key} names another address")
     })?;
     tracing::info!(setting = key, "listening on {}", listener.local_addr().unwrap_or(address));
     Ok(Some(listener))
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Or a restart would wait until the last connections of the process before are forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn serve_if<E: Endpoint + 'static>(
