@@ -37,14 +37,14 @@ use crate::{
     tenant::{self, EventStream, ProxyCalls},
     wechat::{
         AccountEvents, AuthorizationPages, AuthorizerEvents, ComponentEvents, FAN_RETURN_PATH,
-        FanPages, FanReturn,
+        FanPages, FanReturn, PUSH_SEAT_BYTES,
     },
 };
 
-/// How many pushes of one kind are read and recorded at the same time: 256 KiB each at most. What
-/// fans write to accounts has a pool of its own, so that tickets and grants never wait behind it. As many as
-/// three batches of the group commit: two are written while the third gathers.
-const PUSH_SEATS: usize = 192;
+/// How many pushes of one kind are read and recorded at the same time, if they are as small as usual;
+/// together no more than 48 MiB, however large they are. What fans write to accounts has a pool of its
+/// own, so that tickets and grants never wait behind it.
+const PUSH_SEATS: usize = 48 * 1024 * 1024 / PUSH_SEAT_BYTES;
 
 /// How many requests to the tenant API are worked on at the same time: 64 KiB each at most.
 const TENANT_SEATS: usize = 512;

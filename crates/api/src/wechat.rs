@@ -24,6 +24,7 @@ mod web_authorization_query;
 pub(crate) use account_events::AccountEvents;
 pub(crate) use authorizer_events::AuthorizerEvents;
 pub(crate) use component_events::ComponentEvents;
+pub(crate) use events::PUSH_SEAT_BYTES;
 pub(crate) use fan_pages::{FanPages, FanReturn};
 pub(crate) use pages::AuthorizationPages;
 pub(crate) use return_cookie::FAN_RETURN_PATH;

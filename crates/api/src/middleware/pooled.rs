@@ -30,6 +30,11 @@ impl Pool {
         self.0.acquire().await.expect("nobody closes a pool")
     }
 
+    /// Waits for so many seats, however long that takes. The pool must have as many.
+    pub(crate) async fn seats(&self, count: u32) -> SemaphorePermit<'_> {
+        self.0.acquire_many(count).await.expect("nobody closes a pool")
+    }
+
     /// Waits for a seat as long as a request may wait.
     ///
     /// # Errors

@@ -4,13 +4,19 @@
 use std::time::Duration;
 
 use lingpai_callback::{Refusal, Taken};
-use poem::{Endpoint, Request, Response, http::StatusCode};
+use poem::{
+    Endpoint, Request, Response,
+    http::{StatusCode, header::CONTENT_LENGTH},
+};
 use tokio::time::{Instant, timeout_at};
 
 use crate::middleware::{Cause, Pool};
 
-/// The most that a push may have, in bytes.
-const MAX_PUSH_BYTES: usize = 256 * 1024;
+/// What one seat is for, in bytes of a body: nearly all pushes are smaller, and take one.
+pub(crate) const PUSH_SEAT_BYTES: usize = 16 * 1024;
+
+/// The most seats that a push takes: 256 KiB, and none may be larger.
+const MAX_SEATS: u32 = 16;
 
 /// Who takes the pushes of one kind of event URL.
 pub(crate) trait TakesPushes: Clone + Send + Sync {
@@ -63,13 +69,15 @@ impl<P: TakesPushes> Events<P> {
         UrlCheck(self)
     }
 
-    /// Reads and records a push. The seat is given back with the end of this: a tenant that takes its
-    /// time with a reply takes nobody's seat.
+    /// Reads and records a push. Its seats are given back with the end of this: a tenant that takes its
+    /// time with a reply takes nobody's.
     async fn accept(&self, mut request: Request) -> Result<Taken, Refusal> {
-        let _seat = self.pool.seat().await;
+        let seats = seats_for(&request);
+        let _seats = self.pool.seats(seats).await;
         // Too large or broken off looks like everything else that does not verify; the budget around
         // all of this is also the body's deadline.
-        let body = request.take_body().into_bytes_limit(MAX_PUSH_BYTES).await;
+        let most = seats as usize * PUSH_SEAT_BYTES;
+        let body = request.take_body().into_bytes_limit(most).await;
         let body = body.map_err(|_| Refusal::Unverified)?;
         self.pushes.accept(P::named(&request), raw_query(&request), &body).await
     }
@@ -85,7 +93,8 @@ impl<P: TakesPushes> Endpoint for Events<P> {
             Err(refusal) => return Ok(refusal),
         };
         Ok(match taken {
-            Taken::Asked(asked) => replied(deadline, asked.answer()).await,
+            // In a box: every push would carry and copy the room for it.
+            Taken::Asked(asked) => Box::pin(replied(deadline, asked.answer())).await,
             taken => answer(taken),
         })
     }
@@ -101,6 +110,15 @@ impl<P: TakesPushes> Endpoint for UrlCheck<P> {
         let text = within(deadline, check).await;
         Ok(text.map_or_else(|refusal| refusal, |text| plain(StatusCode::OK, text)))
     }
+}
+
+/// How many seats a push takes: as many as it says that it needs, and if it does not say, as many as one
+/// can need.
+fn seats_for(request: &Request) -> u32 {
+    let declared = request.headers().get(CONTENT_LENGTH).and_then(|it| it.to_str().ok());
+    let bytes: Option<usize> = declared.and_then(|digits| digits.parse().ok());
+    let seats = bytes.and_then(|bytes| u32::try_from(bytes.div_ceil(PUSH_SEAT_BYTES)).ok());
+    seats.map_or(MAX_SEATS, |seats| seats.clamp(1, MAX_SEATS))
 }
 
 fn raw_query(request: &Request) -> &str {
@@ -205,10 +223,61 @@ mod tests {
     const BUDGET: Duration = Duration::from_millis(3500);
 
     async fn pushed(does: Does) -> Response {
-        let events = Events::new(StandIn(does), Pool::of(1), BUDGET);
+        let events = Events::new(StandIn(does), Pool::of(MAX_SEATS as usize), BUDGET);
         let request = Request::builder().method(poem::http::Method::POST);
         let request = request.uri("/a?q=1".parse().unwrap()).body("body");
         Route::new().at("/:name", post(events)).get_response(request).await
+    }
+
+    #[test]
+    fn a_push_takes_the_seats_that_it_says_it_needs() {
+        let seats = |declared: &str| {
+            let request = Request::builder().header(CONTENT_LENGTH, declared);
+            seats_for(&request.finish())
+        };
+        let of = [("0", 1), ("1", 1), ("16384", 1), ("16385", 2), ("262144", 16), ("262145", 16)];
+        for (declared, wanted) in of {
+            assert_eq!(seats(declared), wanted, "{declared} bytes");
+        }
+        let strange = ["99999999999999999999999", "-1", "many"].map(seats);
+        assert_eq!(strange, [MAX_SEATS; 3]);
+        assert_eq!(seats_for(&Request::default()), MAX_SEATS, "it does not say");
+    }
+
+    #[tokio::test]
+    async fn a_push_may_have_no_more_than_its_seats() {
+        let events = Events::new(StandIn(Does::Takes(|| Taken::Success)), Pool::of(64), BUDGET);
+        for (declared, bytes) in [("1", PUSH_SEAT_BYTES + 1), ("262145", 16 * PUSH_SEAT_BYTES + 1)]
+        {
+            let request = Request::builder().method(poem::http::Method::POST);
+            let request = request.header(CONTENT_LENGTH, declared).body(vec![b'x'; bytes]);
+            assert_eq!(told(events.get_response(request).await).await, (403, "refused".to_owned()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn small_pushes_come_in_where_no_large_one_does() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let slow = StandIn(Does::TakesAfter(SECOND));
+        let events = Events::new(slow, Pool::of(MAX_SEATS as usize), BUDGET);
+        let push = |declared: &'static str| {
+            let request = Request::builder().method(poem::http::Method::POST);
+            let request = request.uri("/a?q=1".parse().unwrap());
+            let request = request.header(CONTENT_LENGTH, declared).body("body");
+            let route = Route::new().at("/:name", post(events.clone()));
+            async move {
+                let began = Instant::now();
+                assert_eq!(route.get_response(request).await.status(), StatusCode::OK);
+                began.elapsed()
+            }
+        };
+        let took = tokio::join!(push("4"), push("200000"), push("4"), push("262144"));
+        let took = [took.0, took.1, took.2, took.3];
+        assert_eq!(
+            took,
+            [SECOND, SECOND, SECOND, 2 * SECOND],
+            "the last waits for those before it"
+        );
     }
 
     async fn told(answer: Response) -> (u16, String) {
