@@ -8,7 +8,7 @@ use lingpai_storage::{
     DatabaseConfig, Db, Error, KeyRing,
     testing::{Backend, TestDb, on_each_test_db},
 };
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use sea_orm_migration::MigratorTrait as _;
 
 use crate::world::{World, raw};
@@ -53,6 +53,22 @@ async fn durability_is_set_and_read_back() {
         }
         test.remove().await;
     }
+}
+
+#[tokio::test]
+async fn sqlite_is_built_as_the_project_asks() {
+    let test = TestDb::open_empty(&Backend::Sqlite).await;
+    let options = raw(&test.config.url).await;
+    let options = options.query_all_raw(Statement::from_string(
+        DbBackend::Sqlite,
+        "SELECT compile_options FROM pragma_compile_options",
+    ));
+    let options: Vec<String> =
+        options.await.unwrap().iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+    let is_set = |option: &str| options.iter().any(|one| one == option);
+    assert!(is_set("DEFAULT_MEMSTATUS=0"), "{options:?}");
+    assert!(!is_set("ENABLE_MEMORY_MANAGEMENT"), "{options:?}");
+    test.remove().await;
 }
 
 #[tokio::test]
