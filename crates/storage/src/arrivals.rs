@@ -2,7 +2,7 @@
 //!
 //! A commit waits for the disk, so one commit for sixty-four pushes is worth up to twenty times the
 //! throughput of sixty-four commits, at the same safety. One task takes whatever waits, up to
-//! [`BATCH`], and hands it to a task that writes it in one transaction and answers every caller. It never
+//! [`BATCH`] or [`SQLITE_BATCH`], and hands it to a task that writes it in one transaction and answers every caller. It never
 //! waits for more to come: alone, an arrival is committed at once. Two batches are under way at a time:
 //! while one waits for the disk, a server writes the next; on SQLite, which has one writer, its statements
 //! are made ready meanwhile.
@@ -14,7 +14,7 @@
 
 mod steps;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, ops::ControlFlow, sync::Arc, time::Duration};
 
 use lingpai_model::{
     component::Ticket,
@@ -39,8 +39,10 @@ use crate::{
     seal::KeyRing,
 };
 
-/// The most arrivals in one commit.
+/// The most arrivals in one commit on a server, whose connections keep a statement ready for each number.
 const BATCH: usize = 64;
+/// The same on SQLite: the larger the batch the fewer are the ways to SQLite's thread and to the disk.
+const SQLITE_BATCH: usize = 128;
 /// A batch that has grown this large takes no more: servers bound the size of a statement.
 const BATCH_BYTES: usize = 1024 * 1024;
 /// How many batches are under way at a time.
@@ -66,7 +68,7 @@ pub enum Arrival {
 pub(crate) enum Row {
     Ticket(component_tickets::Model),
     Push(pushes::Model),
-    Message(MessageRows),
+    Message(Arc<MessageRows>),
     Quarantined(quarantined_messages::Model),
 }
 
@@ -131,7 +133,8 @@ impl Arrivals {
                 source: Arc::new(error),
             })?
         };
-        let writing = if store.writes_side_by_side() { SIDE_BY_SIDE } else { 1 };
+        let (writing, most) =
+            if store.writes_side_by_side() { (SIDE_BY_SIDE, BATCH) } else { (1, SQLITE_BATCH) };
         let steps = Arc::new(steps);
         let committer = Committer {
             store,
@@ -139,6 +142,7 @@ impl Arrivals {
             steps: Arc::clone(&steps),
             lanes: Arc::new(Semaphore::new(SIDE_BY_SIDE)),
             writing: Arc::new(Semaphore::new(writing)),
+            most,
         };
         background.spawn(committer.run(waiting, stop.clone()));
         Ok(Self { queue, stop, _steps: steps })
@@ -174,6 +178,8 @@ struct Committer {
     lanes: Arc<Semaphore>,
     /// Who may be writing. Who waits here does not use up its time for a connection.
     writing: Arc<Semaphore>,
+    /// The most arrivals in one commit.
+    most: usize,
 }
 
 impl Committer {
@@ -186,7 +192,7 @@ impl Committer {
                 first = waiting.recv() => first,
             };
             let Some(first) = first else { return };
-            let (committer, batch) = (self.clone(), gather(first, &mut waiting));
+            let (committer, batch) = (self.clone(), gather(first, &mut waiting, self.most));
             self.background.spawn(async move {
                 committer.commit_and_answer(batch).await;
                 drop(lane);
@@ -194,7 +200,7 @@ impl Committer {
         }
         waiting.close();
         while let Some(first) = waiting.recv().await {
-            self.commit_and_answer(gather(first, &mut waiting)).await;
+            self.commit_and_answer(gather(first, &mut waiting, self.most)).await;
         }
     }
 
@@ -249,10 +255,10 @@ impl Committer {
 }
 
 /// What waits already, without waiting for more.
-fn gather(first: Waiting, waiting: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
+fn gather(first: Waiting, waiting: &mut mpsc::Receiver<Waiting>, most: usize) -> Vec<Waiting> {
     let mut bytes = first.row.bytes();
     let mut batch = vec![first];
-    while batch.len() < BATCH
+    while batch.len() < most
         && bytes < BATCH_BYTES
         && let Ok(next) = waiting.try_recv()
     {
@@ -288,7 +294,14 @@ impl ReadyRows {
 
 /// Writes a batch in one transaction.
 async fn commit(store: &Store, batch: ReadyRows) -> Result<News> {
-    let ReadyRows { tickets, pushes, messages, quarantined } = batch;
+    let ReadyRows { tickets, pushes, mut messages, quarantined } = batch;
+    let nothing_else = tickets.is_empty() && pushes.is_empty() && quarantined.is_empty();
+    if nothing_else && !store.writes_side_by_side() {
+        messages = match repo::events::save_alone(store, messages).await? {
+            ControlFlow::Break(news) => return Ok(Arc::new(news)),
+            ControlFlow::Continue(messages) => messages,
+        };
+    }
     let tx = store.begin().await?;
     let news = {
         let at = Handle::within(&tx, &store.keys, None);
@@ -328,10 +341,10 @@ mod tests {
         let (queue, mut receiver) = mpsc::channel(QUEUE);
         let send = |bytes| queue.try_send(waiting(bytes)).expect("room in the queue");
         (0..BATCH + 3).for_each(|_| send(1));
-        assert_eq!(gather(waiting(1), &mut receiver).len(), BATCH);
-        assert_eq!(gather(waiting(1), &mut receiver).len(), 5, "the rest and the new one");
-        assert_eq!(gather(waiting(1), &mut receiver).len(), 1, "alone, it does not wait");
+        assert_eq!(gather(waiting(1), &mut receiver, BATCH).len(), BATCH);
+        assert_eq!(gather(waiting(1), &mut receiver, BATCH).len(), 5, "the rest and the new one");
+        assert_eq!(gather(waiting(1), &mut receiver, BATCH).len(), 1, "alone, it does not wait");
         (0..3).for_each(|_| send(BATCH_BYTES / 2));
-        assert_eq!(gather(waiting(1), &mut receiver).len(), 3, "bytes count as well");
+        assert_eq!(gather(waiting(1), &mut receiver, BATCH).len(), 3, "bytes count as well");
     }
 }

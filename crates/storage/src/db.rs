@@ -10,6 +10,7 @@
 //! Beginning and committing run in tasks of their own: a caller may be dropped at any `await`, and
 //! a connection must not go back to its pool between a `BEGIN` and its acknowledgement.
 
+mod brief;
 mod collation;
 mod connect;
 mod dialect;
@@ -28,11 +29,12 @@ use lingpai_model::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
-pub use self::{connect::DatabaseConfig, durability::Durability, tx::Tx};
 pub(crate) use self::{
+    brief::BriefTx,
     dialect::{is_unavailable, skips_one_key},
     handle::{Handle, Store, instant, millis},
 };
+pub use self::{connect::DatabaseConfig, durability::Durability, tx::Tx};
 use crate::{
     arrivals::{Arrival, Arrivals, Row},
     cache::Caches,
@@ -220,7 +222,7 @@ impl Db {
     /// As [`Db::record_arrival`].
     pub async fn record_message(&self, message: NewMessage) -> Result<Recorded> {
         let rows = MessageRows::seal(&self.0.store.keys, &message);
-        self.0.arrivals.record(Row::Message(rows)).await
+        self.0.arrivals.record(Row::Message(Arc::new(rows))).await
     }
 
     /// Records a message in quarantine, sealed already, as [`Db::record_arrival`] does.

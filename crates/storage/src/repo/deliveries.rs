@@ -7,7 +7,7 @@ mod given_back;
 mod outcome;
 mod row;
 
-use std::time::Duration;
+use std::{borrow::Borrow, time::Duration};
 
 use lingpai_model::{
     Instant,
@@ -327,7 +327,11 @@ impl DeliveryRepo<'_, Write> {
 }
 
 /// Inserts rows that are not there yet.
-pub(super) async fn insert(at: &Handle<'_>, what: &'static str, rows: &[Model]) -> Result<()> {
+pub(super) async fn insert(
+    at: &Handle<'_>,
+    what: &'static str,
+    rows: &[impl Borrow<Model>],
+) -> Result<()> {
     for insert in inserts(rows) {
         insert.exec_without_returning(&at.conn).await.map_err(at.failed(what))?;
     }
@@ -335,9 +339,12 @@ pub(super) async fn insert(at: &Handle<'_>, what: &'static str, rows: &[Model]) 
 }
 
 /// The statements that insert deliveries.
-pub(super) fn inserts(rows: &[Model]) -> impl Iterator<Item = InsertMany<ActiveModel>> {
-    let some = rows.chunks(INSERTED_AT_ONCE);
-    some.map(|rows| Entity::insert_many(rows.iter().cloned().map(Model::into_active_model)))
+pub(super) fn inserts(
+    rows: &[impl Borrow<Model>],
+) -> impl Iterator<Item = InsertMany<ActiveModel>> {
+    rows.chunks(INSERTED_AT_ONCE).map(|rows| {
+        Entity::insert_many(rows.iter().map(|row| row.borrow().clone().into_active_model()))
+    })
 }
 
 /// Erases the deliveries of these events, which go as well, with their attempts.

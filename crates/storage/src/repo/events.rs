@@ -19,7 +19,7 @@ use sea_orm::{
     sea_query::{Expr, Func, LockBehavior, LockType},
 };
 
-pub(crate) use self::arrival::{MessageRows, ReadyMessages, save};
+pub(crate) use self::arrival::{MessageRows, ReadyMessages, save, save_alone};
 pub use self::{erasure::ErasureScope, query::EventQuery, row::EventHead, tail::EventMark};
 use self::{
     query::HEAD,

@@ -255,6 +255,41 @@ async fn a_message_that_cannot_be_recorded_leaves_neither_event_nor_deliveries()
 }
 
 #[tokio::test]
+async fn a_refused_batch_of_messages_alone_leaves_the_writer_to_others() {
+    on_each_database(|db| async move {
+        let world = World::new();
+        let tenant = world.stored_tenant(&db).await;
+        let account = world.authorizer(&world.component("wxC"), Some(&tenant), "wxA");
+        let endpoints = [world.endpoint(&tenant), world.endpoint(&tenant)];
+        let endpoints = endpoints.each_ref();
+        let good = world.owned_message(&account, "good", &endpoints);
+        db.record_message(good.clone()).await.unwrap();
+
+        let mut event_taken = world.owned_message(&account, "its id is there", &endpoints);
+        event_taken.event.id = good.event.id.clone();
+        let mut delivery_taken = world.owned_message(&account, "its delivery is there", &endpoints);
+        delivery_taken.deliveries[1].id = good.deliveries[0].id.clone();
+        for broken in [event_taken, delivery_taken] {
+            let dedupe = broken.dedupe.to_hex();
+            let others = (0..99)
+                .map(|i| world.owned_message(&account, &format!("{dedupe} {i}"), &endpoints));
+            let messages: Vec<_> = others.chain([broken]).collect();
+            // SQLite's one writer is held, so that all of them wait for one batch.
+            let held = db.begin().await.unwrap();
+            let recorded = join_all(messages.into_iter().map(|message| db.record_message(message)));
+            let (outcomes, ()) = tokio::join!(recorded, async { drop(held) });
+            let refused = outcomes.iter().position(Result::is_err);
+            assert_eq!(refused, Some(99));
+            assert!(matches!(outcomes[99], Err(Error::Query { .. })), "{:?}", outcomes[99]);
+        }
+        assert_eq!(count_messages(&db).await, 1 + 2 * 99);
+        assert_eq!(kept_deliveries(&db).await.len(), 2 + 4 * 99);
+        db.begin().await.unwrap().commit().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_message_for_many_endpoints_is_recorded_whole() {
     on_each_database(|db| async move {
         let world = World::new();

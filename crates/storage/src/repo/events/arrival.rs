@@ -1,6 +1,6 @@
 //! Messages that WeChat pushed, recorded with the deliveries that they cause.
 
-use std::{collections::HashSet, mem};
+use std::{collections::HashSet, mem, ops::ControlFlow, sync::Arc};
 
 use lingpai_model::{delivery::DeliveryCause, push::NewMessage};
 use sea_orm::{
@@ -9,9 +9,9 @@ use sea_orm::{
     sea_query::OnConflict,
 };
 
-use super::super::{INSERTED_AT_ONCE, deliveries, fold, known};
+use super::super::{deliveries, fold, known};
 use crate::{
-    db::{Handle, skips_one_key},
+    db::{BriefTx, Handle, Store, skips_one_key},
     entity::{
         deliveries as delivery_rows,
         events::{Column, Entity, Model},
@@ -21,6 +21,9 @@ use crate::{
 };
 
 const WHAT: &str = "record messages";
+
+/// The most events that one statement inserts: all of a batch.
+const EVENTS_AT_ONCE: usize = 128;
 
 /// By which a message is told from all others.
 const KEY: [Column; 2] = [Column::AuthorizerId, Column::Dedupe];
@@ -69,7 +72,7 @@ pub(crate) struct ReadyMessages {
 /// As many messages as one statement inserts.
 #[derive(Debug)]
 struct Part {
-    rows: Vec<MessageRows>,
+    rows: Vec<Arc<MessageRows>>,
     /// Inserts all events, on a database that can but for those that are there.
     events: Statement,
     /// Insert the deliveries of all of them.
@@ -78,13 +81,13 @@ struct Part {
 
 impl ReadyMessages {
     /// Makes ready what one transaction on such a database records.
-    pub(crate) fn new(backend: DbBackend, rows: Vec<MessageRows>) -> Self {
-        let mut rows = fold(rows, MessageRows::key);
+    pub(crate) fn new(backend: DbBackend, rows: Vec<Arc<MessageRows>>) -> Self {
+        let mut rows = fold(rows, |row| row.key());
         // In one order, so that two instances that record the same do not each wait for the other.
-        rows.sort_by_cached_key(MessageRows::key);
+        rows.sort_by_cached_key(|row| row.key());
         let mut parts = Vec::new();
         while !rows.is_empty() {
-            let rest = rows.split_off(rows.len().min(INSERTED_AT_ONCE));
+            let rest = rows.split_off(rows.len().min(EVENTS_AT_ONCE));
             parts.push(Part::new(backend, mem::replace(&mut rows, rest)));
         }
         Self { parts }
@@ -92,13 +95,13 @@ impl ReadyMessages {
 }
 
 impl Part {
-    fn new(backend: DbBackend, rows: Vec<MessageRows>) -> Self {
+    fn new(backend: DbBackend, rows: Vec<Arc<MessageRows>>) -> Self {
         let events = rows.iter().map(|row| row.event.clone().into_active_model());
         let mut events = Entity::insert_many(events);
         if skips_one_key(backend) {
             events = events.on_conflict(OnConflict::columns(KEY).do_nothing().to_owned());
         }
-        let all: Vec<_> = rows.iter().flat_map(|row| &row.deliveries).cloned().collect();
+        let all: Vec<_> = rows.iter().flat_map(|row| &row.deliveries).collect();
         let deliveries = deliveries::inserts(&all).map(|some| some.build(backend)).collect();
         Self { events: events.build(backend), deliveries, rows }
     }
@@ -113,18 +116,46 @@ impl Part {
                 at.conn.execute_raw(deliveries).await.map_err(at.failed(WHAT))?;
             }
         } else {
-            let deliveries = rows.into_iter().flat_map(|row| row.deliveries);
-            let deliveries: Vec<_> = deliveries.filter(|row| new.contains(&row.event_id)).collect();
+            let deliveries = rows.iter().flat_map(|row| &row.deliveries);
+            let deliveries = deliveries.filter(|row| new.contains(&row.event_id));
+            let deliveries: Vec<_> = deliveries.collect();
             deliveries::insert(at, WHAT, &deliveries).await?;
         }
         Ok(new)
     }
 }
 
+/// [`save`] in a transaction of its own on SQLite, of two steps: if all messages are new, which they
+/// nearly always are, or none is. Otherwise nothing is written, and they go on.
+pub(crate) async fn save_alone(
+    store: &Store,
+    messages: ReadyMessages,
+) -> Result<ControlFlow<HashSet<String>, ReadyMessages>> {
+    let part = match <[Part; 1]>::try_from(messages.parts) {
+        Ok([part]) => part,
+        Err(parts) => return Ok(ControlFlow::Continue(ReadyMessages { parts })),
+    };
+    let Part { rows, events, mut deliveries } = part;
+    let (mut tx, inserted) = BriefTx::begin_with(store, WHAT, events).await?;
+    if inserted != rows.len() as u64 {
+        tx.roll_back().await?;
+        return Ok(match inserted {
+            0 => ControlFlow::Break(HashSet::new()),
+            _ => ControlFlow::Continue(ReadyMessages::new(DbBackend::Sqlite, rows)),
+        });
+    }
+    let last = deliveries.pop();
+    for deliveries in deliveries {
+        tx.execute(deliveries).await?;
+    }
+    tx.commit_with(last).await?;
+    Ok(ControlFlow::Break(rows.iter().map(|row| row.event.id.clone()).collect()))
+}
+
 /// Records messages with their deliveries, and returns the ids of the events that are new. Of one
 /// that was recorded before, neither event nor deliveries are written.
 ///
-/// A statement for each [`INSERTED_AT_ONCE`] events and deliveries; one more where some are there already,
+/// A statement for each [`EVENTS_AT_ONCE`] events and for each [`super::super::INSERTED_AT_ONCE`] deliveries; one more where some are there already,
 /// and always on MySQL and MariaDB, which cannot skip the rows of one key.
 pub(crate) async fn save(at: &Handle<'_>, messages: ReadyMessages) -> Result<HashSet<String>> {
     let mut new = HashSet::new();
@@ -136,7 +167,11 @@ pub(crate) async fn save(at: &Handle<'_>, messages: ReadyMessages) -> Result<Has
 
 /// Inserts those events that are not there yet, by `all` where that skips the others, and returns their
 /// ids.
-async fn insert(at: &Handle<'_>, rows: &[MessageRows], all: Statement) -> Result<HashSet<String>> {
+async fn insert(
+    at: &Handle<'_>,
+    rows: &[Arc<MessageRows>],
+    all: Statement,
+) -> Result<HashSet<String>> {
     let ids = || rows.iter().map(|row| row.event.id.clone()).collect();
     if at.skips_one_key() {
         let inserted = at.conn.execute_raw(all).await.map_err(at.failed(WHAT))?.rows_affected();
@@ -167,7 +202,11 @@ async fn insert(at: &Handle<'_>, rows: &[MessageRows], all: Statement) -> Result
 /// The ids of those events of `rows` that are there, which are the `inserted` ones: others have other
 /// ids. If one was there before, because it is recorded for the second time itself, nobody can tell which;
 /// then each has to be recorded alone.
-async fn found(at: &Handle<'_>, rows: &[MessageRows], inserted: u64) -> Result<HashSet<String>> {
+async fn found(
+    at: &Handle<'_>,
+    rows: &[Arc<MessageRows>],
+    inserted: u64,
+) -> Result<HashSet<String>> {
     let ids: Vec<String> = Entity::find()
         .select_only()
         .column(Column::Id)
