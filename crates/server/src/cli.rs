@@ -169,9 +169,9 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Serve { no_worker } => {
             let roles = if no_worker { Roles::SERVE } else { Roles::ALL };
-            return on_runtime(stay(Settings::load(&sources)?, roles));
+            return stay_on_runtime(Settings::load(&sources)?, roles);
         }
-        Command::Worker => return on_runtime(stay(Settings::load(&sources)?, Roles::WORK)),
+        Command::Worker => return stay_on_runtime(Settings::load(&sources)?, Roles::WORK),
         Command::Migrate => return on_runtime(migrate(Settings::load(&sources)?)),
         Command::Doctor => return on_runtime(examine(Settings::load(&sources)?)),
         Command::Rehearse { component_appid } => {
@@ -188,7 +188,26 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn on_runtime(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    on_threads(processors(), command)
+}
+
+/// As [`on_runtime`]. One processor is left to SQLite, if that is the database: its statements run on
+/// threads of its own, and a commit that has to wait for a processor holds up all pushes.
+fn stay_on_runtime(settings: Settings, roles: Roles) -> anyhow::Result<ExitCode> {
+    let for_sqlite = usize::from(settings.database.is_sqlite());
+    on_threads((processors() - for_sqlite).max(1), stay(settings, roles))
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn on_threads(
+    count: usize,
+    command: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(count)
         .enable_all()
         .build()
         .context("the runtime cannot be started")?

@@ -40,6 +40,12 @@ impl Database {
         masked_url(self.url.expose())
     }
 
+    /// Whether it is a file of this machine, and not a server.
+    #[must_use]
+    pub fn is_sqlite(&self) -> bool {
+        self.url.expose().starts_with("sqlite://")
+    }
+
     /// The folder of the SQLite file; `None` with the other databases.
     #[must_use]
     pub fn folder(&self) -> Option<PathBuf> {
