@@ -10,13 +10,16 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-/// How many events lingpai commits together at most, each with its deliveries.
-pub(crate) const GROUP: usize = 64;
+/// How many events lingpai commits together at most, each with its deliveries, on SQLite.
+pub(crate) const SQLITE_GROUP: usize = 128;
+
+/// The same on PostgreSQL.
+pub(crate) const POSTGRES_GROUP: usize = 64;
 
 /// Events with their deliveries per second that a database alone takes, durably.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// [`GROUP`] of them in a commit.
+    /// As many of them in a commit as lingpai commits together.
     pub(crate) grouped: f64,
     /// One in a commit.
     pub(crate) single: f64,
@@ -37,7 +40,7 @@ pub(crate) fn of_sqlite(file: &Path, stored: usize, limit: Duration) -> Result<L
             .context("python3 could not be started")?;
         rate(&output, stored)
     };
-    Ok(Limits { grouped: measure(GROUP)?, single: measure(1)? })
+    Ok(Limits { grouped: measure(SQLITE_GROUP)?, single: measure(1)? })
 }
 
 /// Measures PostgreSQL inside the database in which lingpai has stored `stored` pushes. `None`
@@ -63,7 +66,7 @@ pub(crate) fn of_postgres(url: &str, stored: usize) -> Result<Option<Limits>> {
         drop(input);
         rate(&psql.wait_with_output()?, stored)
     };
-    Ok(Some(Limits { grouped: measure(GROUP, 1000)?, single: measure(1, 4000)? }))
+    Ok(Some(Limits { grouped: measure(POSTGRES_GROUP, 1000)?, single: measure(1, 4000)? }))
 }
 
 /// Reads how many pushes lingpai had stored, and how many rows were written in how many seconds.

@@ -4,6 +4,7 @@
 //! it measures: a full HTTP client would use more than the server.
 
 use std::{
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -14,7 +15,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     task::JoinSet,
     time::sleep_until,
 };
@@ -22,8 +23,16 @@ use tokio::{
 /// Kept-alive connections when calls are made as fast as they are answered.
 pub(crate) const CONNECTIONS: usize = 64;
 
-/// The same for pushes: what is written in two batches of the group commit, and what gathers meanwhile.
-pub(crate) const PUSH_CONNECTIONS: usize = 192;
+/// The same for pushes: two batches of SQLite's group commit, and what gathers meanwhile.
+pub(crate) const PUSH_CONNECTIONS: usize = 384;
+
+/// Who the connections come from: WeChat has many addresses, and one peer may hold 256 connections.
+const PEERS: [Ipv4Addr; 4] = [
+    Ipv4Addr::new(127, 0, 0, 1),
+    Ipv4Addr::new(127, 0, 0, 2),
+    Ipv4Addr::new(127, 0, 0, 3),
+    Ipv4Addr::new(127, 0, 0, 4),
+];
 
 /// Kept-alive connections at a fixed pace: enough that an answer may be late without the next
 /// request waiting for it.
@@ -130,9 +139,13 @@ async fn collect(mut tasks: JoinSet<Result<Vec<Duration>>>, started: Instant) ->
 }
 
 async fn connect(address: &str, count: usize) -> Result<Vec<Connection>> {
+    let address: SocketAddr = address.parse()?;
     let mut connections = Vec::with_capacity(count);
-    for _ in 0..count {
-        let stream = TcpStream::connect(address).await?;
+    for number in 0..count {
+        let socket = TcpSocket::new_v4()?;
+        let from = PEERS[number % PEERS.len()];
+        socket.bind((from, 0).into())?;
+        let stream = socket.connect(address).await?;
         stream.set_nodelay(true)?;
         connections.push(Connection { stream, answer: Vec::with_capacity(4096) });
     }

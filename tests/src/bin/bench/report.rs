@@ -13,7 +13,7 @@ use lingpai_model::clock::{Clock as _, SystemClock};
 use crate::{
     Figures, Sample,
     deliveries::Delivered,
-    limits::{GROUP, Limits},
+    limits::{Limits, POSTGRES_GROUP, SQLITE_GROUP},
     load::{CALM_PACE, CONNECTIONS, PUSH_CONNECTIONS},
     machine, nginx,
     tokens::{AUTHORIZERS, Calm, LIFE_SECS, TokenReads},
@@ -178,12 +178,12 @@ fn row(text: &mut String, who: &str, samples: &[Sample], yardstick: &[Sample]) -
 fn beside_the_database(text: &mut String, figures: &Figures) -> Result<()> {
     writeln!(
         text,
-        "### Beside the database alone\n\n| database | lingpai, pushes/s | alone, {GROUP} a commit | \
-         ratio | alone, one a commit | ratio |\n|---|--:|--:|--:|--:|--:|"
+        "### Beside the database alone\n\n| database | lingpai, pushes/s | in a commit | alone, as many \
+         | ratio | alone, one | ratio |\n|---|--:|--:|--:|--:|--:|--:|"
     )?;
-    for (name, samples, limits) in [
-        ("SQLite", &figures.sqlite, &figures.sqlite_limits),
-        ("PostgreSQL", &figures.postgres, &figures.postgres_limits),
+    for (name, group, samples, limits) in [
+        ("SQLite", SQLITE_GROUP, &figures.sqlite, &figures.sqlite_limits),
+        ("PostgreSQL", POSTGRES_GROUP, &figures.postgres, &figures.postgres_limits),
     ] {
         if limits.is_empty() {
             continue;
@@ -192,7 +192,7 @@ fn beside_the_database(text: &mut String, figures: &Figures) -> Result<()> {
         let (grouped, single) = medians(limits);
         writeln!(
             text,
-            "| {name} | {} | {} | {:.2} | {} | {:.1} |",
+            "| {name} | {} | {group} | {} | {:.2} | {} | {:.1} |",
             thousands(rate),
             thousands(grouped),
             rate / grouped,
