@@ -43,6 +43,11 @@ const KEPT: &[Kept] = &[
     },
     Kept { foreign: "sqlx", by: &[], why: "what it can do is reached through sea-orm" },
     Kept {
+        foreign: "sea-query-sqlx",
+        by: &["storage"],
+        why: "statements go past sea-orm in one place, a transaction of two steps on SQLite",
+    },
+    Kept {
         foreign: "quick-xml",
         by: &["wechat"],
         why: "one bounded reader: what the library lets pass, others would forget to refuse",

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    thread,
 };
 
 use anyhow::Context as _;
@@ -20,6 +21,7 @@ use lingpai_model::{
     event::{EventFilter, EventPattern},
 };
 use lingpai_tenant::Operators;
+use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -188,30 +190,26 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn on_runtime(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    on_threads(processors(), command)
+    run_on(&mut runtime::Builder::new_multi_thread(), command)
 }
 
 /// As [`on_runtime`]. One processor is left to SQLite, if that is the database: its statements run on
 /// threads of its own, and a commit that has to wait for a processor holds up all pushes.
 fn stay_on_runtime(settings: Settings, roles: Roles) -> anyhow::Result<ExitCode> {
-    let for_sqlite = usize::from(settings.database.is_sqlite());
-    on_threads((processors() - for_sqlite).max(1), stay(settings, roles))
+    let mut runtime = runtime::Builder::new_multi_thread();
+    if settings.database.is_sqlite() {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        runtime.worker_threads((processors - 1).max(1));
+    }
+    run_on(&mut runtime, stay(settings, roles))
 }
 
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn on_threads(
-    count: usize,
+fn run_on(
+    runtime: &mut runtime::Builder,
     command: impl Future<Output = anyhow::Result<ExitCode>>,
 ) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(count)
-        .enable_all()
-        .build()
-        .context("the runtime cannot be started")?
-        .block_on(command)
+    let runtime = runtime.enable_all().build().context("the runtime cannot be started")?;
+    runtime.block_on(command)
 }
 
 /// `serve` and `worker`: stay until a signal says otherwise.

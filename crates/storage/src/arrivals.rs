@@ -29,20 +29,20 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::steps::Steps;
 use crate::{
-    db::{Handle, Store},
+    db::{BriefTx, Handle, Store},
     entity::{component_tickets, pushes, quarantined_messages},
     error::{Error, Result, cause, lost},
     repo::{
         self,
-        events::{MessageRows, ReadyMessages},
+        events::{EVENTS_AT_ONCE, MessageRows, Part, ReadyMessages},
     },
     seal::KeyRing,
 };
 
-/// The most arrivals in one commit on a server, whose connections keep a statement ready for each number.
+/// The most arrivals in one commit on a server, whose connections keep a statement for each number.
 const BATCH: usize = 64;
 /// The same on SQLite: the larger the batch the fewer are the ways to SQLite's thread and to the disk.
-const SQLITE_BATCH: usize = 128;
+const SQLITE_BATCH: usize = EVENTS_AT_ONCE;
 /// A batch that has grown this large takes no more: servers bound the size of a statement.
 const BATCH_BYTES: usize = 1024 * 1024;
 /// How many batches are under way at a time.
@@ -296,9 +296,9 @@ impl ReadyRows {
 async fn commit(store: &Store, batch: ReadyRows) -> Result<News> {
     let ReadyRows { tickets, pushes, mut messages, quarantined } = batch;
     let nothing_else = tickets.is_empty() && pushes.is_empty() && quarantined.is_empty();
-    if nothing_else && !store.writes_side_by_side() {
-        messages = match repo::events::save_alone(store, messages).await? {
-            ControlFlow::Break(news) => return Ok(Arc::new(news)),
+    if nothing_else && store.has_brief_transactions() {
+        messages = match commit_in_two_steps(store, messages).await? {
+            ControlFlow::Break(news) => return Ok(news),
             ControlFlow::Continue(messages) => messages,
         };
     }
@@ -318,6 +318,36 @@ async fn commit(store: &Store, batch: ReadyRows) -> Result<News> {
     };
     tx.commit().await.map_err(|error| Error::CommitUnknown { source: cause(&error) })?;
     Ok(Arc::new(news))
+}
+
+/// Writes messages that fit into one statement in two steps, if all are new, which they nearly always are,
+/// or none is. Of others nothing is written: they go on, and what was tried for them is lost time.
+async fn commit_in_two_steps(
+    store: &Store,
+    messages: ReadyMessages,
+) -> Result<ControlFlow<News, ReadyMessages>> {
+    let Part { rows, events, mut deliveries } = match messages.into_one() {
+        Ok(part) => part,
+        Err(messages) => return Ok(ControlFlow::Continue(messages)),
+    };
+    let (mut tx, inserted) = BriefTx::begin_with(store, repo::events::RECORD, events).await?;
+    if inserted != rows.len() as u64 {
+        tx.roll_back().await?;
+        return Ok(match inserted {
+            0 => ControlFlow::Break(News::default()),
+            _ => {
+                let backend = store.writer.get_database_backend();
+                ControlFlow::Continue(ReadyMessages::new(backend, rows))
+            }
+        });
+    }
+    let last = deliveries.pop();
+    for deliveries in deliveries {
+        tx.execute(deliveries).await?;
+    }
+    tx.commit_with(last).await?;
+    let ids = rows.iter().map(|row| row.event.id.clone());
+    Ok(ControlFlow::Break(Arc::new(ids.collect())))
 }
 
 #[cfg(test)]

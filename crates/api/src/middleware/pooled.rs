@@ -30,7 +30,8 @@ impl Pool {
         self.0.acquire().await.expect("nobody closes a pool")
     }
 
-    /// Waits for so many seats, however long that takes. The pool must have as many.
+    /// Waits for so many seats, however long that takes; seats are given in the order of asking. The pool
+    /// must have as many.
     pub(crate) async fn seats(&self, count: u32) -> SemaphorePermit<'_> {
         self.0.acquire_many(count).await.expect("nobody closes a pool")
     }

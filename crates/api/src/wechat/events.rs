@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn small_pushes_come_in_where_no_large_one_does() {
+    async fn small_pushes_come_in_beside_a_large_one_and_another_large_one_waits() {
         const SECOND: Duration = Duration::from_secs(1);
         let slow = StandIn(Does::TakesAfter(SECOND));
         let events = Events::new(slow, Pool::of(MAX_SEATS as usize), BUDGET);

@@ -4,16 +4,11 @@
 //! processor, while nobody else can write. So the beginning goes with the first statement here, and the
 //! end with the last.
 
-use std::sync::Arc;
-
 use futures_util::TryStreamExt as _;
 use sea_orm::{
     DbErr, RuntimeErr, Statement,
     sea_query::Values,
-    sqlx::{
-        self, AssertSqlSafe, Executor as _, Sqlite, error::ErrorKind, pool::PoolConnection,
-        sqlite::SqliteQueryResult,
-    },
+    sqlx::{self, AssertSqlSafe, Executor as _, Sqlite, pool::PoolConnection},
 };
 use sea_query_sqlx::SqlxValues;
 
@@ -29,6 +24,13 @@ pub(crate) struct BriefTx {
     ended: bool,
 }
 
+/// What kept a step from its end.
+struct Broken {
+    /// How many of its statements were executed before.
+    executed: usize,
+    error: sqlx::Error,
+}
+
 impl BriefTx {
     /// Begins a transaction with `first`, and says how many rows that has changed.
     ///
@@ -40,10 +42,12 @@ impl BriefTx {
         first: Statement,
     ) -> Result<(Self, u64)> {
         let acquired = store.writer.get_sqlite_connection_pool().acquire().await;
-        let connection = acquired.map_err(|error| Error::judge(what, &conn_err(error)))?;
+        let connection = acquired.map_err(|error| {
+            Error::judge(what, &DbErr::Conn(RuntimeErr::SqlxError(error.into())))
+        })?;
         let mut tx = Self { connection, what, ended: false };
-        let changed = tx.run(format!("BEGIN IMMEDIATE; {}", first.sql), first.values).await;
-        let changed = changed.map_err(|error| Error::judge(what, &exec_err(error)))?;
+        let begun = tx.run((format!("BEGIN IMMEDIATE; {}", first.sql), 2), first.values).await;
+        let changed = begun.map_err(|broken| tx.judge(broken))?;
         Ok((tx, changed))
     }
 
@@ -52,30 +56,27 @@ impl BriefTx {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Query`].
     pub(crate) async fn execute(&mut self, statement: Statement) -> Result<()> {
-        let done = self.run(statement.sql, statement.values).await;
-        done.map(drop).map_err(|error| Error::judge(self.what, &exec_err(error)))
+        let done = self.run((statement.sql, 1), statement.values).await;
+        done.map(drop).map_err(|broken| self.judge(broken))
     }
 
     /// Executes `last`, if there is one, and commits.
     ///
     /// # Errors
-    /// [`Error::Query`] when a rule of the schema forbids it: nothing was written;
-    /// [`Error::CommitUnknown`].
+    /// [`Error::Unavailable`], [`Error::Query`] when `last` fails; [`Error::CommitUnknown`].
     pub(crate) async fn commit_with(mut self, last: Option<Statement>) -> Result<()> {
+        let before = usize::from(last.is_some());
         let (sql, values) = match last {
             Some(last) => (format!("{}; COMMIT", last.sql), last.values),
             None => ("COMMIT".to_owned(), None),
         };
-        let done = self.run(sql, values).await;
+        let done = self.run((sql, before + 1), values).await;
         self.ended = done.is_ok();
-        done.map(drop).map_err(|error| {
-            let forbidden =
-                error.as_database_error().is_some_and(|it| it.kind() != ErrorKind::Other);
-            let error = exec_err(error);
-            if forbidden {
-                Error::judge(self.what, &error)
+        done.map(drop).map_err(|broken| {
+            if broken.executed < before {
+                self.judge(broken)
             } else {
-                Error::CommitUnknown { source: cause(&error) }
+                Error::CommitUnknown { source: cause(&exec_err(broken.error)) }
             }
         })
     }
@@ -85,19 +86,37 @@ impl BriefTx {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Query`]; it is given up all the same.
     pub(crate) async fn roll_back(mut self) -> Result<()> {
-        let done = self.run("ROLLBACK".to_owned(), None).await;
+        let done = self.run(("ROLLBACK".to_owned(), 1), None).await;
         self.ended = done.is_ok();
-        done.map(drop).map_err(|error| Error::judge(self.what, &exec_err(error)))
+        done.map(drop).map_err(|broken| self.judge(broken))
     }
 
-    /// Executes statements, and says how many rows the last of them has changed.
-    async fn run(&mut self, sql: String, values: Option<Values>) -> Result<u64, sqlx::Error> {
+    /// Executes so many statements, and says how many rows the last of them has changed.
+    ///
+    /// Security invariant: each has to say that it was executed. If SQLite's thread ends in between,
+    /// sqlx tells of no error: there are only fewer results.
+    async fn run(
+        &mut self,
+        (sql, count): (String, usize),
+        values: Option<Values>,
+    ) -> Result<u64, Broken> {
         let values = SqlxValues(values.unwrap_or(Values(Vec::new())));
         // All that is written here was built by sea-query, with its values apart.
-        let query = sqlx::query_with(AssertSqlSafe(sql), values);
-        let done: Vec<SqliteQueryResult> =
-            self.connection.execute_many(query).try_collect().await?;
-        Ok(done.last().map_or(0, SqliteQueryResult::rows_affected))
+        let mut results =
+            self.connection.execute_many(sqlx::query_with(AssertSqlSafe(sql), values));
+        let (mut executed, mut changed) = (0, 0);
+        loop {
+            match results.try_next().await {
+                Ok(Some(result)) => (executed, changed) = (executed + 1, result.rows_affected()),
+                Ok(None) if executed == count => return Ok(changed),
+                Ok(None) => return Err(Broken { executed, error: sqlx::Error::WorkerCrashed }),
+                Err(error) => return Err(Broken { executed, error }),
+            }
+        }
+    }
+
+    fn judge(&self, broken: Broken) -> Error {
+        Error::judge(self.what, &exec_err(broken.error))
     }
 }
 
@@ -110,10 +129,6 @@ impl Drop for BriefTx {
     }
 }
 
-fn conn_err(error: sqlx::Error) -> DbErr {
-    DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))
-}
-
 fn exec_err(error: sqlx::Error) -> DbErr {
-    DbErr::Exec(RuntimeErr::SqlxError(Arc::new(error)))
+    DbErr::Exec(RuntimeErr::SqlxError(error.into()))
 }

@@ -37,6 +37,8 @@ impl std::fmt::Debug for DatabaseConfig {
 const SQLITE_BUSY: Duration = Duration::from_secs(3);
 /// Group commits have up to 64 forms of two statements, more than the default of 100 beside the rest.
 const STATEMENTS_CACHED: usize = 256;
+/// On SQLite they have up to 128 forms of one and 64 of the other, and both in a longer way as well.
+const STATEMENTS_OF_WRITER: usize = 512;
 /// A connection that was idle this long is tried before it is handed out.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
@@ -127,12 +129,13 @@ fn sqlite_session(sqlite: SqliteConnectOptions, role: Role) -> SqliteConnectOpti
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(SQLITE_BUSY)
-        .statement_cache_capacity(STATEMENTS_CACHED)
         .pragma("secure_delete", "on")
         .pragma("temp_store", "MEMORY");
     match role {
-        Role::Reader => sqlite.pragma("query_only", "on"),
-        Role::Writer => sqlite,
+        Role::Reader => {
+            sqlite.statement_cache_capacity(STATEMENTS_CACHED).pragma("query_only", "on")
+        }
+        Role::Writer => sqlite.statement_cache_capacity(STATEMENTS_OF_WRITER),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lingpai_model::Instant;
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ConnectionTrait as _, DatabaseConnection,
-    DatabaseExecutor, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Select,
+    DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr, EntityTrait, IntoActiveModel, Select,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _, sea_query::Expr,
 };
 
@@ -38,6 +38,11 @@ impl Store {
     /// Whether several transactions may write at the same time.
     pub(crate) fn writes_side_by_side(&self) -> bool {
         dialect::writes_side_by_side(&self.writer)
+    }
+
+    /// Whether it has transactions of two steps ([`super::BriefTx`]): SQLite has.
+    pub(crate) fn has_brief_transactions(&self) -> bool {
+        self.writer.get_database_backend() == DbBackend::Sqlite
     }
 
     /// Where to read outside a transaction.

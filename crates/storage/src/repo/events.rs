@@ -19,7 +19,9 @@ use sea_orm::{
     sea_query::{Expr, Func, LockBehavior, LockType},
 };
 
-pub(crate) use self::arrival::{MessageRows, ReadyMessages, save, save_alone};
+pub(crate) use self::arrival::{
+    EVENTS_AT_ONCE, MessageRows, Part, ReadyMessages, WHAT as RECORD, save,
+};
 pub use self::{erasure::ErasureScope, query::EventQuery, row::EventHead, tail::EventMark};
 use self::{
     query::HEAD,

@@ -1,6 +1,6 @@
 //! Messages that WeChat pushed, recorded with the deliveries that they cause.
 
-use std::{collections::HashSet, mem, ops::ControlFlow, sync::Arc};
+use std::{collections::HashSet, mem, sync::Arc};
 
 use lingpai_model::{delivery::DeliveryCause, push::NewMessage};
 use sea_orm::{
@@ -11,7 +11,7 @@ use sea_orm::{
 
 use super::super::{deliveries, fold, known};
 use crate::{
-    db::{BriefTx, Handle, Store, skips_one_key},
+    db::{Handle, skips_one_key},
     entity::{
         deliveries as delivery_rows,
         events::{Column, Entity, Model},
@@ -20,10 +20,10 @@ use crate::{
     seal::KeyRing,
 };
 
-const WHAT: &str = "record messages";
+pub(crate) const WHAT: &str = "record messages";
 
-/// The most events that one statement inserts: all of a batch.
-const EVENTS_AT_ONCE: usize = 128;
+/// The most events that one statement inserts.
+pub(crate) const EVENTS_AT_ONCE: usize = 128;
 
 /// By which a message is told from all others.
 const KEY: [Column; 2] = [Column::AuthorizerId, Column::Dedupe];
@@ -71,12 +71,12 @@ pub(crate) struct ReadyMessages {
 
 /// As many messages as one statement inserts.
 #[derive(Debug)]
-struct Part {
-    rows: Vec<Arc<MessageRows>>,
+pub(crate) struct Part {
+    pub(crate) rows: Vec<Arc<MessageRows>>,
     /// Inserts all events, on a database that can but for those that are there.
-    events: Statement,
+    pub(crate) events: Statement,
     /// Insert the deliveries of all of them.
-    deliveries: Vec<Statement>,
+    pub(crate) deliveries: Vec<Statement>,
 }
 
 impl ReadyMessages {
@@ -91,6 +91,11 @@ impl ReadyMessages {
             parts.push(Part::new(backend, mem::replace(&mut rows, rest)));
         }
         Self { parts }
+    }
+
+    /// Its part, if that is all of it.
+    pub(crate) fn into_one(self) -> std::result::Result<Part, Self> {
+        <[Part; 1]>::try_from(self.parts).map(|[part]| part).map_err(|parts| Self { parts })
     }
 }
 
@@ -125,38 +130,11 @@ impl Part {
     }
 }
 
-/// [`save`] in a transaction of its own on SQLite, of two steps: if all messages are new, which they
-/// nearly always are, or none is. Otherwise nothing is written, and they go on.
-pub(crate) async fn save_alone(
-    store: &Store,
-    messages: ReadyMessages,
-) -> Result<ControlFlow<HashSet<String>, ReadyMessages>> {
-    let part = match <[Part; 1]>::try_from(messages.parts) {
-        Ok([part]) => part,
-        Err(parts) => return Ok(ControlFlow::Continue(ReadyMessages { parts })),
-    };
-    let Part { rows, events, mut deliveries } = part;
-    let (mut tx, inserted) = BriefTx::begin_with(store, WHAT, events).await?;
-    if inserted != rows.len() as u64 {
-        tx.roll_back().await?;
-        return Ok(match inserted {
-            0 => ControlFlow::Break(HashSet::new()),
-            _ => ControlFlow::Continue(ReadyMessages::new(DbBackend::Sqlite, rows)),
-        });
-    }
-    let last = deliveries.pop();
-    for deliveries in deliveries {
-        tx.execute(deliveries).await?;
-    }
-    tx.commit_with(last).await?;
-    Ok(ControlFlow::Break(rows.iter().map(|row| row.event.id.clone()).collect()))
-}
-
 /// Records messages with their deliveries, and returns the ids of the events that are new. Of one
 /// that was recorded before, neither event nor deliveries are written.
 ///
-/// A statement for each [`EVENTS_AT_ONCE`] events and for each [`super::super::INSERTED_AT_ONCE`] deliveries; one more where some are there already,
-/// and always on MySQL and MariaDB, which cannot skip the rows of one key.
+/// A statement for each [`EVENTS_AT_ONCE`] events, and for as many deliveries as one inserts; one more
+/// where some are there already, and always on MySQL and MariaDB, which cannot skip the rows of one key.
 pub(crate) async fn save(at: &Handle<'_>, messages: ReadyMessages) -> Result<HashSet<String>> {
     let mut new = HashSet::new();
     for part in messages.parts {
